@@ -1,0 +1,172 @@
+"""Samples and the task made of them: who is in the pool, who validates, who tests; disjointness is checked here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.checks import Array, as_ids, as_labels, check_shape, frozen
+from labelwise.errors import EmptyPool, InputError, ShapeError
+
+Ids = NDArray[np.int64]
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Samples with named modalities; the id of a sample is its integer in [0, len).
+
+    Modality arrays by kind: images are uint8 (or float in [0, 1]) of shape (b, H, W) or (b, H, W, 3); tables and
+    precomputed features are float (b, F); text is NumPy StringDType (b,). "present" -> bool (b, M) when a sample may
+    lack a modality; absent otherwise.
+    """
+
+    modalities: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def batch(self, ids: Ids) -> Mapping[str, Array]:
+        """Return modality -> array of the samples with these ids, in that order."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayDataset:
+    """A dataset held in memory (or in memory maps), one array a modality.
+
+    Attributes:
+        arrays: modality -> (n, ...).
+        present: (n, M) which modalities each sample has; None if it has all.
+    """
+
+    arrays: Mapping[str, Array]
+    present: Array | None = None
+
+    def __post_init__(self) -> None:
+        if not self.arrays:
+            raise InputError("A dataset must have at least one modality; none was given.")
+        lengths = {name: len(array) for name, array in self.arrays.items()}
+        if len(set(lengths.values())) != 1:
+            raise ShapeError(f"Every modality must have the same number of samples; got {lengths}.")
+        object.__setattr__(self, "arrays", {name: frozen(np.asarray(a)) for name, a in self.arrays.items()})
+        if self.present is not None:
+            check_shape(self.present, "present", ("n", "M"), (len(self), len(self.arrays)))
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(self.arrays)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    def batch(self, ids: Ids) -> Mapping[str, Array]:
+        parts = {name: array[ids] for name, array in self.arrays.items()}
+        return parts if self.present is None else {**parts, "present": self.present[ids]}
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Ids with their labels: ids (n,), y (n,) class indices."""
+
+    ids: Ids
+    y: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", frozen(as_ids(self.ids)))
+        check_shape(np.asarray(self.y), "y", ("n",), (len(self.ids),))
+        object.__setattr__(self, "y", frozen(np.asarray(self.y, dtype=np.int64)))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+NOBODY = Labelled(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Data, classes, and which ids are pool, validation and test.
+
+    Attributes:
+        name: shown in reports.
+        data: the samples.
+        classes: names, in the order of class indices.
+        pool: ids that may be asked for.
+        validation: labelled samples that never enter the pool: early stopping, policies' rewards, status. May be empty.
+        test: labelled samples used for reports only; None where there are none.
+        given: labelled samples known before the first ask. May be empty.
+        features: (len(data), F) label-free vectors, fixed for the campaign; None where there are none.
+
+    Raises:
+        EmptyPool: the pool holds no id.
+        InputError: two parts share an id, an id is out of range, a label is out of range.
+    """
+
+    name: str
+    data: Dataset
+    classes: tuple[str, ...]
+    pool: Ids
+    validation: Labelled = NOBODY
+    test: Labelled | None = None
+    given: Labelled = NOBODY
+    features: Array | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pool", frozen(as_ids(self.pool, "task.pool")))
+        if self.pool.size == 0:
+            raise EmptyPool(f"Task {self.name!r} has an empty pool: there is nothing to ask for.")
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise InputError(f"A task needs at least two distinct classes; got {list(self.classes)}.")
+        parts = {"pool": self.pool, "validation": self.validation.ids, "given": self.given.ids}
+        if self.test is not None:
+            parts["test"] = self.test.ids
+        seen: dict[str, Ids] = {}
+        for name, ids in parts.items():
+            if ids.size and (ids.min() < 0 or ids.max() >= len(self.data)):
+                raise InputError(f"task.{name} holds ids outside [0, {len(self.data)}).")
+            for other, there in seen.items():
+                both = np.intersect1d(ids, there)
+                if both.size:
+                    raise InputError(f"Sample {int(both[0])} stands in both the {other} and the {name} part of the task.")
+            seen[name] = ids
+        for name, part in (("validation", self.validation), ("test", self.test), ("given", self.given)):
+            if part is not None:
+                as_labels(part.y, len(self.classes), f"task.{name}.y")
+        if self.features is not None:
+            check_shape(self.features, "task.features", ("n", "F"), (len(self.data), None))
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.classes)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what a campaign remembers of its task: sizes, classes, and a hash of the parts and a data sample.
+
+        The hash covers every id and label of the parts and up to 256 evenly spread samples of the data, so that a
+        campaign reopened on other data is refused at once.
+        """
+        digest = hashlib.sha256()
+        test = self.test if self.test is not None else NOBODY
+        for ids in (self.pool, self.validation.ids, test.ids, self.given.ids):
+            digest.update(np.ascontiguousarray(ids).tobytes() + b"|")
+        for y in (self.validation.y, test.y, self.given.y):
+            digest.update(np.ascontiguousarray(y).tobytes() + b"|")
+        some = np.unique(np.linspace(0, len(self.data) - 1, num=min(256, len(self.data))).astype(np.int64))
+        for name, values in sorted(self.data.batch(some).items()):
+            raw = json.dumps([str(v) for v in values]).encode() if values.dtype.kind in "TUO" else values.tobytes()
+            digest.update(name.encode() + np.ascontiguousarray(values.shape).tobytes() + raw)
+        return {
+            "name": self.name,
+            "classes": list(self.classes),
+            "modalities": list(self.data.modalities),
+            "pool": len(self.pool),
+            "validation": len(self.validation),
+            "test": len(test),
+            "given": len(self.given),
+            "sha256": digest.hexdigest(),
+        }

@@ -1,0 +1,224 @@
+"""What happened, in order: the only thing a campaign stores. The state of a campaign is a pure fold over its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from labelwise.errors import BadAnswer, CorruptStore, InputError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a campaign spends its labels.
+
+    Attributes:
+        seed: everything random is derived from it.
+        start: labels bought at random in round 0 (the same for every strategy).
+        batch: labels bought in each later round.
+        budget: labels bought in all, the start included; capped by the pool. A pass costs nothing.
+        candidates: score only a seeded random subset of the pool of this size each round; None: the whole pool.
+        cold: let the strategy choose round 0 itself, if it needs nothing but label-free features.
+    """
+
+    seed: int = 0
+    start: int = 20
+    batch: int = 20
+    budget: int = 500
+    candidates: int | None = None
+    cold: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("start", 1), ("batch", 1), ("budget", 1), ("candidates", 1)):
+            value = getattr(self, name)
+            if value is None and name == "candidates":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InputError(f"plan.{name} must be a whole number of at least {least}; it is {value!r}.")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise InputError(f"plan.seed must be a whole number; it is {self.seed!r}.")
+        if self.start > self.budget:
+            raise InputError(f"plan.start is {self.start}, more than plan.budget, {self.budget}.")
+        if self.candidates is not None and self.candidates < self.batch:
+            raise InputError(f"plan.candidates is {self.candidates}, less than plan.batch, {self.batch}.")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A campaign began: with what plan, strategy, recipe and data."""
+
+    plan: Plan
+    strategy: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    task: Mapping[str, Any]
+    versions: Mapping[str, str]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A predictor was fitted and measured.
+
+    Attributes:
+        round: the round about to be asked.
+        n_labelled: labels it was fitted on.
+        seen: events in the store when it was fitted (provenance).
+        validation: metrics on validation data ({} where there are none).
+        test: metrics on test data ({} where there are none); no strategy ever sees them.
+        fit: training diagnostics.
+        seconds: wall seconds by phase: fit, measure, infer, learn, propose.
+    """
+
+    round: int
+    n_labelled: int
+    seen: int
+    validation: Mapping[str, Any]
+    test: Mapping[str, Any]
+    fit: Mapping[str, Any] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Ids were proposed and wait for answers; `scores` are those of the ids asked, higher = asked sooner."""
+
+    round: int
+    ids: tuple[int, ...]
+    scores: tuple[float, ...] | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    at: str = ""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One answer for one id; label None is a pass ("I cannot say"). A later one for the same id is a correction."""
+
+    id: int
+    label: int | None
+    annotator: str = ""
+    seconds: float | None = None
+    correction: bool = False
+    at: str = ""
+
+
+Event = Opened | Fitted | Asked | Answered
+KINDS: dict[str, type[Event]] = {
+    "opened": Opened,
+    "fitted": Fitted,
+    "asked": Asked,
+    "answered": Answered,
+}
+
+
+def kind_of(event: Event) -> str:
+    """Return the name under which an event is stored."""
+    return type(event).__name__.lower()
+
+
+def to_dict(event: Event) -> dict[str, Any]:
+    """Return the event as plain JSON values."""
+    return asdict(event)
+
+
+def from_dict(kind: str, body: Mapping[str, Any]) -> Event:
+    """Return the event that `to_dict` wrote.
+
+    Raises:
+        CorruptStore: the kind or a field is unknown or missing.
+    """
+    cls = KINDS.get(kind)
+    if cls is None:
+        raise CorruptStore(f"The store holds an event of the unknown kind {kind!r}.")
+    known = {f.name for f in fields(cls)}
+    if not set(body) <= known:
+        raise CorruptStore(f"An event of kind {kind!r} holds the unknown fields {sorted(set(body) - known)}.")
+    values = dict(body)
+    try:
+        if cls is Opened:
+            values["plan"] = Plan(**values["plan"])
+        if cls is Asked:
+            values["ids"] = tuple(values["ids"])
+            values["scores"] = None if values.get("scores") is None else tuple(values["scores"])
+        return cls(**values)
+    except (TypeError, KeyError) as error:
+        raise CorruptStore(f"An event of kind {kind!r} cannot be read: {error}.") from error
+
+
+@dataclass(frozen=True)
+class State:
+    """Where a campaign stands after some events.
+
+    Attributes:
+        seen: how many events were folded in.
+        opened: the opening, None before it.
+        asks: every ask, in order.
+        fits: every fit, in order.
+        answers: id -> its newest answer.
+        open_ids: asked and not yet answered, in the order of asking.
+        fresh: True if an answer came since the last fit.
+    """
+
+    seen: int = 0
+    opened: Opened | None = None
+    asks: tuple[Asked, ...] = ()
+    fits: tuple[Fitted, ...] = ()
+    answers: Mapping[int, Answered] = field(default_factory=dict)
+    open_ids: tuple[int, ...] = ()
+    fresh: bool = False
+
+    @property
+    def labels(self) -> dict[int, int]:
+        """id -> label of everything labelled so far, in the order of ids, passes left out."""
+        return {i: a.label for i, a in sorted(self.answers.items()) if a.label is not None}
+
+    @property
+    def passes(self) -> frozenset[int]:
+        """Ids whose newest answer is a pass."""
+        return frozenset(i for i, a in self.answers.items() if a.label is None)
+
+
+def replay(events: Iterable[Event], state: State | None = None) -> State:
+    """Return the state after `events`, starting from `state` (or from nothing). Pure: `state` is not changed.
+
+    Raises:
+        BadAnswer: an answer for an id that was never asked.
+        CorruptStore: events in an order that no campaign writes.
+    """
+    start = state or State()
+    seen, opened, fresh = start.seen, start.opened, start.fresh
+    asks, fits = list(start.asks), list(start.fits)
+    answers, open_ids = dict(start.answers), dict.fromkeys(start.open_ids)
+    for event in events:
+        seen += 1
+        match event:
+            case Opened():
+                if opened is not None or seen != 1:
+                    raise CorruptStore("The store holds a second opening; a campaign is opened once.")
+                opened = event
+            case Fitted():
+                fits.append(event)
+                fresh = False
+            case Asked():
+                if open_ids or event.round != len(asks):
+                    raise CorruptStore(f"The store asks round {event.round} out of turn.")
+                asks.append(event)
+                open_ids.update(dict.fromkeys(event.ids))
+            case Answered():
+                if event.id not in open_ids and event.id not in answers:
+                    raise BadAnswer(f"Sample {event.id} was never asked for.")
+                open_ids.pop(event.id, None)
+                answers[event.id] = event
+                fresh = True
+    return replace(
+        start,
+        seen=seen,
+        opened=opened,
+        asks=tuple(asks),
+        fits=tuple(fits),
+        answers=answers,
+        open_ids=tuple(open_ids),
+        fresh=fresh,
+    )

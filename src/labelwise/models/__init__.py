@@ -1,0 +1,36 @@
+"""The table of recipes: name -> where its class lives and the fields that the name stands for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from labelwise.checks import check_name
+from labelwise.errors import InputError
+from labelwise.models.base import Recipe
+
+TABLE: dict[str, tuple[str, dict[str, Any]]] = {
+    "logistic": ("labelwise.models.estimator:EstimatorRecipe", {"estimator": "logistic"}),
+    "forest": ("labelwise.models.estimator:EstimatorRecipe", {"estimator": "forest"}),
+    "cnn": ("labelwise.models.torch:TorchRecipe", {"network": "cnn"}),
+    "resnet18": ("labelwise.models.torch:TorchRecipe", {"network": "resnet18"}),
+    "mlp": ("labelwise.models.torch:TorchRecipe", {"network": "mlp"}),
+}
+
+
+def make(name: str, **params: Any) -> Recipe:
+    """Return the recipe with this name; `params` override the fields of its class.
+
+    Raises:
+        UnknownName: no recipe has this name.
+        InputError: the recipe has no such field.
+    """
+    check_name(name, tuple(TABLE), "recipe")
+    place, fields = TABLE[name]
+    module, _, attribute = place.partition(":")
+    try:
+        made = getattr(import_module(module), attribute)(**{**fields, **params})
+    except TypeError as error:
+        raise InputError(f"Recipe {name!r} cannot be made: {error}.") from error
+    assert isinstance(made, Recipe)
+    return made

@@ -1,0 +1,76 @@
+"""The contract of a strategy: a view in, rows out; a learned policy also hears what its last batch bought."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.checks import Array, as_ids, frozen
+from labelwise.signals import Needs, View
+
+# What may be stored: numbers, strings, None, arrays, and dicts or lists of them. Never a pickle.
+State = Any
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """Rows of `view.pool` to ask for, and why.
+
+    Attributes:
+        rows: (b,) distinct rows, in the order of asking.
+        scores: (n,) one score a pool row, higher = ask sooner; None where a batch has no per-sample score.
+        notes: shown in reports: weights, predicted rewards, phase seconds. Numbers, strings and lists of them.
+    """
+
+    rows: NDArray[np.int64]
+    scores: Array | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", frozen(as_ids(self.rows, "proposal.rows")))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the last batch bought, measured on validation data only.
+
+    Attributes:
+        round: the round that was answered.
+        n_labelled: labels the new predictor was fitted on.
+        before: validation metrics of the predictor that proposed the batch.
+        after: validation metrics of the predictor fitted with it.
+    """
+
+    round: int
+    n_labelled: int
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+
+class Strategy(ABC):
+    """Turns a view into rows to ask for. Only `propose` is required.
+
+    A proposal holds exactly min(n, pool) distinct rows whatever the data, reads nothing but the declared needs, and
+    draws only from `rng`. Scores: higher means ask sooner.
+    """
+
+    needs: ClassVar[Needs] = Needs()
+
+    @abstractmethod
+    def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
+        """Return which n pool rows to ask for next (all of them if the pool is smaller)."""
+
+    def learn(self, outcome: Outcome) -> None:  # noqa: B027 - a documented no-op, most strategies learn nothing
+        """Hear what the last batch bought; learned policies override this."""
+
+    def state_dict(self) -> dict[str, State]:
+        """Return everything that must survive a restart: numbers, strings, arrays, nested dicts."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, State]) -> None:  # noqa: B027 - stateless by default
+        """Take back what `state_dict` returned."""
