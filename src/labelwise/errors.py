@@ -38,6 +38,10 @@ class BadAnswer(InputError):
     """An answer cannot be recorded: unknown id, never asked, told twice, unknown label."""
 
 
+class TrainingError(LabelwiseError, RuntimeError):
+    """A model could not be fitted: the loss is no number, or the estimator refused the samples."""
+
+
 class StoreError(LabelwiseError, RuntimeError):
     """The store could not do what was asked; what it held before is untouched."""
 

@@ -71,7 +71,7 @@ class Signals:
     present: Array | None = None
     el2n: Array | None = None
     y: NDArray[np.int64] | None = None
-    scalars: Mapping[str, Array] = field(default=NO_SCALARS)
+    scalars: Mapping[str, Array] = field(default_factory=lambda: NO_SCALARS)
 
     def __post_init__(self) -> None:
         ids = as_ids(self.ids, "signals.ids")
