@@ -1,33 +1,82 @@
-"""The table of tasks: name -> the function that builds it."""
+"""The table of simulated tasks (name -> the function that builds it), and the doors to a user's own data."""
 
 from __future__ import annotations
 
+import inspect
 from importlib import import_module
 from typing import Any
 
 from labelwise.checks import check_name
-from labelwise.data.base import Task
-from labelwise.errors import InputError
+from labelwise.data.base import ArrayDataset, Dataset, Labelled, Task
+from labelwise.data.columns import Columns
+from labelwise.data.download import PUBLIC, DownloadError, download
+from labelwise.data.files import read_idx, read_npz, read_table
+from labelwise.data.own import Source, folder_task, image_folder
+from labelwise.data.tables import table_simulation, table_task
+from labelwise.data.truth import Simulation
+from labelwise.errors import InputError, did_you_mean
+
+__all__ = [
+    "PUBLIC",
+    "TABLE",
+    "ArrayDataset",
+    "Columns",
+    "Dataset",
+    "DownloadError",
+    "Labelled",
+    "Simulation",
+    "Source",
+    "Task",
+    "download",
+    "folder_task",
+    "image_folder",
+    "make",
+    "read_idx",
+    "read_npz",
+    "read_table",
+    "table_simulation",
+    "table_task",
+]
 
 TABLE: dict[str, str] = {
     "digits": "labelwise.data.digits:digits",
     "digit-halves": "labelwise.data.digits:digit_halves",
+    "mnist": "labelwise.data.imagesets:mnist",
+    "fashion-mnist": "labelwise.data.imagesets:fashion_mnist",
+    "pneumonia-mnist": "labelwise.data.imagesets:pneumonia_mnist",
+    "sign-digits": "labelwise.data.imagesets:sign_digits",
+    "trashnet": "labelwise.data.imagesets:trashnet",
+    "esc10": "labelwise.data.imagesets:esc10",
+    "fsdd": "labelwise.data.imagesets:fsdd",
+    "mfeat": "labelwise.data.othersets:mfeat",
+    "banking77": "labelwise.data.othersets:banking77",
+    "womens-reviews": "labelwise.data.othersets:womens_reviews",
+    "womens-departments": "labelwise.data.othersets:womens_departments",
+    "image-folder": "labelwise.data.own:image_folder",
+    "table": "labelwise.data.tables:table_simulation",
 }
 
 
-def make(name: str, **params: Any) -> Task:
-    """Return the task with this name, built with `params`.
+def make(name: str, **params: Any) -> Simulation:
+    """Return the simulation with this name: a task, and apart from it the labels of its pool.
 
     Raises:
         UnknownName: no task has this name.
-        InputError: the task has no such parameter, or its data are not where they should be.
+        InputError: the task has no such parameter, lacks one, or its data are not where they should be.
     """
     check_name(name, tuple(TABLE), "task")
     module, _, attribute = TABLE[name].partition(":")
     build = getattr(import_module(module), attribute)
+    signature = inspect.signature(build)
+    unknown = sorted(set(params) - set(signature.parameters))
+    if unknown:
+        raise InputError(
+            f"Task {name!r} has no parameter {unknown[0]!r}. {did_you_mean(unknown[0], signature.parameters)}"
+        )
     try:
-        task = build(**params)
+        signature.bind(**params)
     except TypeError as error:
         raise InputError(f"Task {name!r} cannot be built: {error}.") from error
-    assert isinstance(task, Task)
-    return task
+    simulation = build(**params)
+    assert isinstance(simulation, Simulation)
+    return simulation

@@ -1,4 +1,4 @@
-"""Samples and the task made of them: who is in the pool, who validates, who tests; disjointness is checked here."""
+"""Samples and the task made of them: who is in the pool, who validates, who tests; all disjoint."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ Ids = NDArray[np.int64]
 class Dataset(Protocol):
     """Samples with named modalities; the id of a sample is its integer in [0, len).
 
-    Modality arrays by kind: images are uint8 (or float in [0, 1]) of shape (b, H, W) or (b, H, W, 3); tables and
-    precomputed features are float (b, F); text is NumPy StringDType (b,). "present" -> bool (b, M) when a sample may
-    lack a modality; absent otherwise.
+    Modality arrays by kind: images are uint8 (or float in [0, 1]) of shape (b, H, W) or (b, H, W, 3); tables
+    and precomputed features are float (b, F); text is NumPy StringDType (b,). "present" -> bool (b, M) when a
+    sample may lack a modality; absent otherwise.
     """
 
-    modalities: tuple[str, ...]
+    @property
+    def modalities(self) -> tuple[str, ...]: ...
 
     def __len__(self) -> int: ...
 
@@ -97,7 +98,8 @@ class Task:
         data: the samples.
         classes: names, in the order of class indices.
         pool: ids that may be asked for.
-        validation: labelled samples that never enter the pool: early stopping, policies' rewards, status. May be empty.
+        validation: labelled samples that never enter the pool: early stopping, policies' rewards,
+            status. May be empty.
         test: labelled samples used for reports only; None where there are none.
         given: labelled samples known before the first ask. May be empty.
         features: (len(data), F) label-free vectors, fixed for the campaign; None where there are none.
@@ -132,7 +134,9 @@ class Task:
             for other, there in seen.items():
                 both = np.intersect1d(ids, there)
                 if both.size:
-                    raise InputError(f"Sample {int(both[0])} stands in both the {other} and the {name} part of the task.")
+                    raise InputError(
+                        f"Sample {int(both[0])} stands in both the {other} and the {name} part of the task."
+                    )
             seen[name] = ids
         for name, part in (("validation", self.validation), ("test", self.test), ("given", self.given)):
             if part is not None:
@@ -145,10 +149,10 @@ class Task:
         return len(self.classes)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return what a campaign remembers of its task: sizes, classes, and a hash of the parts and a data sample.
+        """Return what a campaign remembers of its task: sizes, classes, a hash of parts and a data sample.
 
-        The hash covers every id and label of the parts and up to 256 evenly spread samples of the data, so that a
-        campaign reopened on other data is refused at once.
+        The hash covers every id and label of the parts and up to 256 evenly spread samples of the data, so
+        that a campaign reopened on other data is refused at once.
         """
         digest = hashlib.sha256()
         test = self.test if self.test is not None else NOBODY
@@ -158,7 +162,11 @@ class Task:
             digest.update(np.ascontiguousarray(y).tobytes() + b"|")
         some = np.unique(np.linspace(0, len(self.data) - 1, num=min(256, len(self.data))).astype(np.int64))
         for name, values in sorted(self.data.batch(some).items()):
-            raw = json.dumps([str(v) for v in values]).encode() if values.dtype.kind in "TUO" else values.tobytes()
+            raw = (
+                json.dumps([str(v) for v in values]).encode()
+                if values.dtype.kind in "TUO"
+                else values.tobytes()
+            )
             digest.update(name.encode() + np.ascontiguousarray(values.shape).tobytes() + raw)
         return {
             "name": self.name,

@@ -1,0 +1,225 @@
+"""Cuts a task from a labelled data set: class subsets, long tails, imbalance, and the three parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.checks import Array, as_labels, check_count, check_name
+from labelwise.data.base import NOBODY, ArrayDataset, Ids, Labelled, Task
+from labelwise.data.draws import carve, draw, imbalanced, long_tail_sizes, size_of, stratified
+from labelwise.data.truth import Simulation
+from labelwise.errors import InputError
+from labelwise.seeds import generator
+
+UNUSED, TRAIN, VALIDATION, TEST = -1, 0, 1, 2
+CARVE = 0.05  # of the training part, where a set has no validation part of its own
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """A labelled data set as its source gives it, before a task is cut from it.
+
+    Attributes:
+        name: of the task.
+        arrays: modality -> (n, ...).
+        y: (n,) class indices.
+        classes: names, in the order of class indices.
+        part: (n,) TRAIN, VALIDATION, TEST or UNUSED.
+        features: (n, F) label-free vectors, or None.
+        present: (n, M) which modalities a sample has, or None if all.
+        keys: a name for each sample, or empty.
+        bad: (key, reason) of samples that could not be read.
+    """
+
+    name: str
+    arrays: Mapping[str, Array]
+    y: NDArray[np.int64]
+    classes: tuple[str, ...]
+    part: NDArray[np.int8]
+    features: Array | None = None
+    present: Array | None = None
+    keys: tuple[str, ...] = ()
+    bad: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        as_labels(self.y, len(self.classes), f"{self.name}: y")
+        for what, array in {**self.arrays, "part": self.part}.items():
+            if len(array) != len(self.y):
+                raise InputError(
+                    f"{self.name}: {len(array)} values of {what} do not fit {len(self.y)} labels."
+                )
+
+
+def _relabelled(
+    samples: Samples, classes: Sequence[int | str] | None, parity: bool
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return (n,) new labels, -1 where the class was not chosen, and the names of the classes."""
+    y, names = samples.y.astype(np.int64), samples.classes
+    chosen = list(range(len(names)))
+    if classes is not None:
+        chosen = []
+        for one in classes:
+            if isinstance(one, str):
+                check_name(one, names, f"class of {samples.name}")
+                one = names.index(one)
+            if check_count(one, "A class") >= len(names):
+                raise InputError(
+                    f"{samples.name} has the classes 0 to {len(names) - 1}; classes names {one}."
+                )
+            chosen.append(int(one))
+        if len(set(chosen)) != len(chosen):
+            raise InputError(f"classes must be distinct; they are {list(classes)}.")
+    lookup = np.full(len(names), -1, np.int64)
+    lookup[chosen] = np.array(chosen) % 2 if parity else np.arange(len(chosen))
+    return lookup[y], ("even", "odd") if parity else tuple(names[k] for k in chosen)
+
+
+def build(
+    samples: Samples,
+    *,
+    seed: int = 0,
+    validation: float | None = None,
+    classes: Sequence[int | str] | None = None,
+    parity: bool = False,
+    pool: int | None = None,
+    test_size: int | None = None,
+    long_tail: float | None = None,
+    imbalance: bool = False,
+) -> Simulation:
+    """Return a task cut from a labelled data set, and its truth.
+
+    The order: classes, then long tail or imbalance (training part only), then the validation part and the
+    pool's
+    size. Samples of no part are dropped; those that stay keep their order, and their place is their id. The
+    official test part changes by `classes`, `parity` and `test_size` only.
+
+    Args:
+        samples: where to cut from.
+        seed: of every draw here.
+        validation: share (float) or number (int) of the training part that validates and never enters the
+            pool, stratified; an official validation part is then part of the training part. None: the
+            official validation part, or 5 % where there is none.
+        classes: indices or names of the classes to keep, in the new order.
+        parity: ask whether the (original) class index is even or odd, instead of which class it is.
+        pool: largest size of the pool (stratified).
+        test_size: largest size of the test part (stratified), for quick runs.
+        long_tail: factor of an exponential profile from n_max = training samples / classes; a class that has
+            fewer samples than its profile says keeps all.
+        imbalance: keep each sample of class k with probability (k + 1) / K.
+
+    Raises:
+        InputError: a parameter is out of range, or fewer than two classes are left.
+        EmptyPool: nothing is left to ask for.
+    """
+    y, names = _relabelled(samples, classes, parity)
+    if len(names) < 2:
+        raise InputError(
+            f"A task needs at least two classes; of {samples.name} only {list(names)} was chosen."
+        )
+    part = np.where(y < 0, UNUSED, samples.part)
+    official = np.flatnonzero(part == VALIDATION)
+    use_official = validation is None and official.size > 0
+    train = (
+        np.flatnonzero(part == TRAIN)
+        if use_official
+        else np.flatnonzero((part == TRAIN) | (part == VALIDATION))
+    )
+    test = np.flatnonzero(part == TEST)
+
+    if long_tail is not None and imbalance:
+        raise InputError("A task has either a long tail or an imbalance; both were asked for.")
+    if long_tail is not None:
+        sizes = long_tail_sizes(len(train) // len(names), long_tail, len(names))
+        train = train[draw(y[train], sizes, generator(seed, "data", "long tail"))]
+    if imbalance:
+        train = train[imbalanced(y[train], len(names), generator(seed, "data", "imbalance"))]
+
+    share = 0 if use_official else CARVE if validation is None else validation
+    size_of(share, len(train), "validation")  # refuses a wrong number before anything is drawn with it
+    if pool is not None:
+        check_count(pool, "pool", 1)
+        # so many that `pool` are left once the validation part is carved out
+        wanted = round(pool / (1 - share)) if isinstance(share, float) else pool + share
+        train = train[stratified(y[train], wanted, generator(seed, "data", "pool"))]
+    validating = official
+    if not use_official:
+        carved = carve(y[train], share, generator(seed, "data", "validation"), "validation")
+        validating, train = train[carved], np.delete(train, carved)
+    if pool is not None and len(train) > pool:  # rounding, or classes too small to validate
+        train = train[stratified(y[train], pool, generator(seed, "data", "pool", "rest"))]
+    if test_size is not None:
+        check_count(test_size, "test_size", 1)
+        test = test[stratified(y[test], test_size, generator(seed, "data", "test"))]
+    return _cut(samples, y, names, train, validating, test)
+
+
+def _cut(
+    samples: Samples, y: NDArray[np.int64], names: tuple[str, ...], pool: Ids, validation: Ids, test: Ids
+) -> Simulation:
+    """Return the task of these rows of the samples, renumbered, and its truth."""
+    keep = np.sort(np.concatenate([pool, validation, test]))
+    whole = len(keep) == len(y)  # then nothing is copied, and memory maps stay memory maps
+    truth = y[keep]
+
+    def renumbered(rows: Ids) -> Ids:
+        return np.searchsorted(keep, rows).astype(np.int64)
+
+    def labelled(rows: Ids) -> Labelled:
+        return Labelled(renumbered(rows), y[rows]) if rows.size else NOBODY
+
+    def kept(array: Array) -> Array:
+        return array if whole else array[keep]
+
+    task = Task(
+        name=samples.name,
+        data=ArrayDataset(
+            {modality: kept(array) for modality, array in samples.arrays.items()},
+            None if samples.present is None else kept(samples.present),
+        ),
+        classes=names,
+        pool=renumbered(pool),
+        validation=labelled(validation),
+        test=labelled(test) if test.size else None,
+        features=None if samples.features is None else kept(samples.features),
+    )
+    keys = tuple(samples.keys[row] for row in keep) if samples.keys else ()
+    return Simulation(task, truth, keys, samples.bad)
+
+
+@dataclass(frozen=True)
+class Builder:
+    """A task builder: call it with the parameters of `build`, and it reads the samples and cuts the task.
+
+    Attributes:
+        load: reads the samples; what it needs is looked up when it is called.
+    """
+
+    load: Callable[[], Samples]
+
+    def __call__(
+        self,
+        *,
+        seed: int = 0,
+        validation: float | None = None,
+        classes: Sequence[int | str] | None = None,
+        parity: bool = False,
+        pool: int | None = None,
+        test_size: int | None = None,
+        long_tail: float | None = None,
+        imbalance: bool = False,
+    ) -> Simulation:
+        return build(
+            self.load(),
+            seed=seed,
+            validation=validation,
+            classes=classes,
+            parity=parity,
+            pool=pool,
+            test_size=test_size,
+            long_tail=long_tail,
+            imbalance=imbalance,
+        )
