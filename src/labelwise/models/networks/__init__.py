@@ -1,0 +1,48 @@
+"""The table of networks: name -> its class and what it reads; each answers (logits, embedding)."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from torch import nn
+
+from labelwise.checks import check_name
+
+# name -> (where the class lives, does it read images only)
+TABLE: dict[str, tuple[str, bool]] = {
+    "cnn": ("labelwise.models.networks.cnn:Cnn", True),
+    "resnet18": ("labelwise.models.networks.resnet:ResNet18", True),
+    "mlp": ("labelwise.models.networks.mlp:Mlp", False),
+}
+
+
+def build(
+    name: str, shape: tuple[int, ...], n_classes: int, width: int | None = None, dropout: float = 0.0
+) -> nn.Module:
+    """Return a fresh network; its weights come from torch's current generator.
+
+    Its forward pass returns (logits (b, C), embedding (b, D)), the embedding being the input of its last
+    layer, a plain `nn.Linear` named `head`: so the gradient of the loss with respect to that layer is (p -
+    onehot) ⊗ embedding.
+
+    Args:
+        name: a row of `TABLE`.
+        shape: of one sample: (channels, height, width) or (features,).
+        n_classes: C.
+        width: channels of the first block, or units of a hidden layer; None: the network's own.
+        dropout: share of the embedding that is dropped while training, in [0, 1).
+
+    Raises:
+        UnknownName: no network has this name.
+    """
+    check_name(name, tuple(TABLE), "network")
+    module, _, attribute = TABLE[name][0].partition(":")
+    sizes: dict[str, Any] = {} if width is None else {"width": width}
+    made: nn.Module = getattr(import_module(module), attribute)(shape, n_classes, dropout=dropout, **sizes)
+    return made
+
+
+def only_images(name: str) -> bool:
+    """Return whether the network reads nothing but images (and spectrograms, which look like grey ones)."""
+    return TABLE[name][1]

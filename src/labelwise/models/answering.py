@@ -1,0 +1,191 @@
+"""The predictor of a network: every signal asked for in one pass, block by block; saved as safetensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+from torch import Tensor, nn
+
+from labelwise.checks import Array, as_ids
+from labelwise.data.base import Dataset
+from labelwise.errors import MissingSignal
+from labelwise.models.base import Ids, Progress
+from labelwise.models.device import threads
+from labelwise.models.inputs import Reader
+from labelwise.models.saved import folded, to_plain
+from labelwise.models.training import Prepare
+from labelwise.signals import Signals
+
+if TYPE_CHECKING:
+    from labelwise.models.torch import TorchRecipe
+
+VERSION = 1  # of the file that `save` writes
+GIVES = frozenset({"probs", "logits", "embeddings"})
+BLOCK = {"cpu": 128, "mps": 512, "cuda": 2048}  # on CPUs the maps of a block should stay in the cache
+
+
+def as_tensor(values: Array, device: torch.device) -> Tensor:
+    """Return values on the device; torch wants memory it may write to, so a read-only array is copied."""
+    plain = np.ascontiguousarray(values)
+    return torch.from_numpy(plain if plain.flags.writeable else plain.copy()).to(device)
+
+
+def preparation(reader: Reader, device: torch.device, *, channels_last: bool) -> Prepare:
+    """Return what makes a batch as held in memory (bytes, channels last) into what a network reads."""
+    first = next(iter(reader.scales.values()))
+    factor, offset = (torch.from_numpy(part).to(device) for part in first.factors())
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+
+    def prepare(x: Tensor) -> Tensor:
+        if x.ndim != 4:
+            return x
+        if x.dtype == torch.uint8:
+            x = (x * factor).add_(offset)
+        return x.permute(0, 3, 1, 2).contiguous(memory_format=layout)
+
+    return prepare
+
+
+@dataclass(frozen=True, eq=False)
+class TorchPredictor:
+    """A trained network; it answers probs, logits and embeddings.
+
+    Attributes:
+        recipe: how it was fitted.
+        network: in eval mode; not to be trained further.
+        reader: how it reads samples.
+        n_classes: C.
+        notes: loss, accuracy and epochs of the training.
+        optimiser: what a warm recipe's optimiser remembers.
+    """
+
+    recipe: TorchRecipe
+    network: nn.Module = field(repr=False)
+    reader: Reader = field(repr=False)
+    n_classes: int
+    notes: Mapping[str, float]
+    optimiser: Mapping[str, Any] = field(repr=False)
+    _fast: nn.Module = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.network.eval()
+        fast = folded(self.network) if isinstance(self.recipe.network, str) else self.network
+        if self.recipe.channels_last:
+            fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        object.__setattr__(self, "_fast", fast)
+
+    def infer(
+        self, data: Dataset, ids: Ids, names: frozenset[str], progress: Progress | None = None
+    ) -> Signals:
+        unknown = set(names) - GIVES
+        if unknown:
+            raise MissingSignal(
+                f"A network gives {', '.join(sorted(GIVES))}; asked for {', '.join(sorted(unknown))}."
+            )
+        ids = as_ids(ids)
+        device = next(self.network.parameters()).device
+        block = self.recipe.infer_batch or BLOCK[device.type]
+        prepare = preparation(self.reader, device, channels_last=self.recipe.channels_last)
+        parts: dict[str, Any] = {}
+        start, first = 0, True
+        with threads(self.recipe.threads), torch.inference_mode(), _Tap(self._fast) as tap:
+            while first or start < ids.size:
+                held = self.reader.read(data, ids[start : start + block]) if ids.size else self._nothing()
+                try:
+                    answer = self._answer(prepare(as_tensor(held, device)), names, tap)
+                except torch.cuda.OutOfMemoryError:
+                    if block == 1:
+                        raise
+                    torch.cuda.empty_cache()
+                    block = max(1, block // 2)
+                    continue
+                for name, values in answer.items():
+                    if first:
+                        parts[name] = np.empty((ids.size, *values.shape[1:]), dtype=np.float32)
+                    parts[name][start : start + block] = values
+                start, first = start + block, False
+                if progress is not None:
+                    progress(min(start, ids.size), ids.size)
+        return Signals(ids, **parts)
+
+    def _nothing(self) -> Array:
+        first = next(iter(self.reader.scales.values()))
+        shape = first.shape if len(self.reader.scales) == 1 else self.reader.shape
+        return np.zeros((0, *shape), dtype=np.float32)
+
+    def _answer(self, x: Tensor, names: frozenset[str], tap: _Tap) -> dict[str, NDArray[np.float32]]:
+        out = self._fast(x)
+        logits, embedding = out if isinstance(out, tuple) else (out, tap.seen)
+        parts: dict[str, Tensor] = {}
+        if "logits" in names:
+            parts["logits"] = logits
+        if "probs" in names:
+            parts["probs"] = logits.float().softmax(dim=1)
+        if "embeddings" in names:
+            if embedding is None:
+                raise MissingSignal(
+                    "The network has no nn.Linear: return (logits, embedding) to give embeddings."
+                )
+            parts["embeddings"] = embedding.flatten(1)
+        return {name: part.float().cpu().numpy() for name, part in parts.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        if not self.recipe.warm:
+            return {}
+        return {
+            "network": to_plain(self.network.state_dict()),
+            "optimiser": dict(self.optimiser),
+            "optimiser_name": self.recipe.optimiser,
+            "inputs": self.reader.state_dict(),
+            "n_classes": self.n_classes,
+            "epochs": self.notes["epochs_in_all"],
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the predictor to a safetensors file, which `labelwise.models.torch.load` reads.
+
+        A network of your own is stored by its weights only: loading asks for the callable.
+        """
+        arrays = {f"network/{k}": np.asarray(v) for k, v in to_plain(self.network.state_dict()).items()}
+        for key, values in self.optimiser.items():
+            arrays |= {f"optimiser/{key}/{name}": np.asarray(value) for name, value in values.items()}
+        recipe = {f.name: getattr(self.recipe, f.name) for f in fields(self.recipe)}
+        if not isinstance(self.recipe.network, str):
+            recipe["network"] = None
+        inputs = {
+            name: {part: np.asarray(value).tolist() for part, value in scale.items()}
+            for name, scale in self.reader.state_dict().items()
+        }
+        about = {"recipe": recipe, "inputs": inputs, "n_classes": self.n_classes, "notes": dict(self.notes)}
+        # safetensors would write the memory of a strided array as it lies, without a word
+        plain = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
+        save_file(plain, path, metadata={"labelwise-predictor": str(VERSION), "about": json.dumps(about)})
+
+
+class _Tap:
+    """Keeps the input of a network's last linear layer while the block runs."""
+
+    def __init__(self, network: nn.Module) -> None:
+        linear = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+        self.layer = linear[-1] if linear else None
+        self.seen: Tensor | None = None
+
+    def __enter__(self) -> _Tap:
+        if self.layer is not None:
+            self.hook = self.layer.register_forward_pre_hook(self._keep)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.layer is not None:
+            self.hook.remove()
+
+    def _keep(self, _: nn.Module, inputs: tuple[Any, ...]) -> None:
+        self.seen = inputs[0]

@@ -1,0 +1,280 @@
+"""The one training loop: data as one tensor on the device, batches cut from it, floats made on the fly."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, pad
+
+from labelwise.checks import check_count, check_name
+from labelwise.errors import InputError, TrainingError
+from labelwise.models.base import Progress
+from labelwise.models.device import PRECISIONS, autocast, pick_precision
+
+Prepare = Callable[[Tensor], Tensor]  # (b, ...) as held -> what the network reads
+OPTIMISERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("constant", "cosine", "step")
+_TELL_EVERY = 20  # batches
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a network is trained.
+
+    Attributes:
+        epochs: passes over the training samples; with early stopping, at most.
+        batch_size: samples a step, at least 2 (batch norm compares samples).
+        lr: learning rate at its highest.
+        optimiser: adam, adamw or sgd.
+        momentum: of sgd.
+        weight_decay: of any optimiser.
+        schedule: constant, cosine (to 0), or step (times `gamma` at each of `milestones`).
+        warm_up: epochs during which the rate rises linearly to lr.
+        milestones: shares of the epochs, in (0, 1).
+        gamma: factor at each milestone.
+        label_smoothing: in [0, 1).
+        patience: stop after so many epochs without a lower validation loss and take the best weights; None:
+            never.
+        shift: images are moved by up to so many pixels each way while training; the border is padded with
+            zeros.
+        flip: images are mirrored left-right with probability 1/2 while training.
+        clip: largest norm of the whole gradient; None: any.
+        precision: of the forward pass while training: auto, float32, bfloat16 or float16. Inference is
+            float32
+            always: strategies rank by differences that half precision rounds away.
+        channels_last: memory layout of images; much faster for narrow networks on CPUs and mixed precision
+            on GPUs.
+        device: auto (CUDA, else MPS, else CPU), cpu, cuda, cuda:N or mps.
+        threads: torch's threads while fitting and answering; equal results need equal threads.
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    lr: float = 1e-3
+    optimiser: str = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warm_up: float = 0.0
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    gamma: float = 0.1
+    label_smoothing: float = 0.0
+    patience: int | None = None
+    shift: int = 0
+    flip: bool = False
+    clip: float | None = None
+    precision: str = "auto"
+    channels_last: bool = True
+    device: str = "auto"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        check_count(self.epochs, "epochs", 1)
+        check_count(self.batch_size, "batch_size", 2)
+        check_count(self.threads, "threads", 1)
+        check_count(self.shift, "shift")
+        if self.patience is not None:
+            check_count(self.patience, "patience", 1)
+        check_name(self.optimiser, OPTIMISERS, "optimiser")
+        check_name(self.schedule, SCHEDULES, "schedule")
+        check_name(self.precision, ("auto", *PRECISIONS), "precision")
+        for name, low, high in (
+            ("lr", 0, math.inf),
+            ("momentum", 0, 1),
+            ("weight_decay", 0, math.inf),
+            ("warm_up", 0, math.inf),
+            ("gamma", 0, math.inf),
+            ("label_smoothing", 0, 1),
+            ("clip", 0, math.inf),
+        ):
+            value = getattr(self, name)
+            open_below = name in ("lr", "clip")
+            if value is None and name == "clip":
+                continue
+            if not (low <= value < high) or (open_below and value == 0):
+                raise InputError(
+                    f"{name} must lie in {'(' if open_below else '['}{low}, {high}); it is {value!r}."
+                )
+        if not all(0 < share < 1 for share in self.milestones):
+            raise InputError(
+                f"milestones must be shares of the epochs in (0, 1); they are {self.milestones}."
+            )
+
+    def rate(self, step: int, steps: int) -> float:
+        """Return the learning rate of a step.
+
+        Args:
+            step: from 0, over all epochs.
+            steps: an epoch's number of steps.
+        """
+        warm, total = self.warm_up * steps, self.epochs * steps
+        rising = min(1.0, (step + 1) / warm) if warm else 1.0
+        if self.schedule == "cosine":
+            share = min(1.0, max(0.0, step - warm) / max(1.0, total - warm))
+            return self.lr * rising * (1 + math.cos(math.pi * share)) / 2
+        if self.schedule == "step":
+            return float(
+                self.lr * rising * self.gamma ** sum(step >= share * total for share in self.milestones)
+            )
+        return self.lr * rising
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training leaves beside the weights: the optimiser, to continue with, and diagnostics."""
+
+    optimiser: torch.optim.Optimizer
+    notes: Mapping[str, float]
+
+
+def train(
+    network: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    training: Training,
+    generator: torch.Generator,
+    prepare: Prepare,
+    *,
+    validation: tuple[Tensor, Tensor] | None = None,
+    optimiser_state: Mapping[int, Any] | None = None,
+    progress: Progress | None = None,
+) -> Trained:
+    """Train `network` in place and return optimiser and diagnostics; it is left in eval mode.
+
+    Dropout draws from torch's global generator: see `labelwise.models.device.seeded`.
+
+    Args:
+        network: on the device; returns logits or (logits, embedding).
+        x: (n, ...) on the device, in whatever form `prepare` reads.
+        y: (n,) class indices, on the device.
+        training: how.
+        generator: on the CPU; orders the samples and augments them.
+        prepare: makes a batch of x what the network reads.
+        validation: (x, y) for early stopping.
+        optimiser_state: from a former training of the same network.
+        progress: told (batches done, batches in all).
+
+    Raises:
+        TrainingError: the loss is no number.
+    """
+    if len(x) == 1:  # batch norm compares samples: one sample is shown twice
+        x, y = x.expand(2, *x.shape[1:]), y.expand(2)
+    n, device = len(x), x.device
+    optimiser = _optimiser(network, training)
+    if optimiser_state is not None:
+        groups = optimiser.state_dict()["param_groups"]  # the settings are those of `training`
+        optimiser.load_state_dict({"state": dict(optimiser_state), "param_groups": groups})
+    precision = pick_precision(training.precision, device)
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+    sizes = batch_sizes(n, training.batch_size)
+    best: tuple[float, int, dict[str, Any], dict[str, Any]] | None = None
+    notes: dict[str, float] = {}
+    step = 0
+    for epoch in range(training.epochs):
+        network.train()
+        total = torch.zeros((), device=device)
+        right = torch.zeros((), device=device, dtype=torch.int64)
+        order = torch.randperm(n, generator=generator).to(device)
+        for rows in torch.split(order, sizes):
+            for group in optimiser.param_groups:
+                group["lr"] = training.rate(step, len(sizes))
+            batch, labels = prepare(_augmented(x.index_select(0, rows), training, generator)), y[rows]
+            with autocast(device, precision):
+                logits = logits_of(network(batch)).float()
+                loss = cross_entropy(logits, labels, label_smoothing=training.label_smoothing)
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(scaler.scale(loss))
+            if training.clip is not None:
+                scaler.unscale_(optimiser)
+                nn.utils.clip_grad_norm_(network.parameters(), training.clip)
+            scaler.step(optimiser)
+            scaler.update()
+            total += loss.detach() * len(rows)
+            right += (logits.detach().argmax(1) == labels).sum()
+            step += 1
+            if progress is not None and (step % _TELL_EVERY == 0 or step == training.epochs * len(sizes)):
+                progress(step, training.epochs * len(sizes))
+        mean = float(total) / n
+        _check_loss(mean, "loss", epoch, training)
+        notes = {"loss": mean, "accuracy": int(right) / n, "epochs": epoch + 1}
+        if validation is None or training.patience is None:
+            continue
+        seen = mean_loss(network, *validation, prepare, training.batch_size)
+        _check_loss(seen, "validation loss", epoch, training)
+        if best is None or seen < best[0]:
+            best = (seen, epoch, copy.deepcopy(network.state_dict()), copy.deepcopy(optimiser.state_dict()))
+        elif epoch - best[1] >= training.patience:
+            break
+    if best is not None:
+        network.load_state_dict(best[2])
+        optimiser.load_state_dict(best[3])
+        notes = {**notes, "validation_loss": best[0], "best_epoch": best[1] + 1}
+    network.eval()
+    return Trained(optimiser, notes)
+
+
+def batch_sizes(n: int, size: int) -> list[int]:
+    """Return the sizes of the batches of an epoch; a last one of a single sample joins the one before it."""
+    sizes = [min(size, n - start) for start in range(0, n, size)]
+    if len(sizes) > 1 and sizes[-1] == 1:
+        sizes[-2:] = [sizes[-2] + 1]
+    return sizes
+
+
+def logits_of(answer: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    """Return the logits of a network that answers them alone or with an embedding."""
+    return answer[0] if isinstance(answer, tuple) else answer
+
+
+def mean_loss(network: nn.Module, x: Tensor, y: Tensor, prepare: Prepare, block: int) -> float:
+    """Return the mean cross-entropy of labelled samples in eval mode."""
+    network.eval()
+    with torch.inference_mode():
+        blocks = zip(torch.split(x, block), torch.split(y, block), strict=True)
+        losses = [
+            cross_entropy(logits_of(network(prepare(a))).float(), b, reduction="sum") for a, b in blocks
+        ]
+    return float(sum(float(loss) for loss in losses)) / len(y)
+
+
+def _check_loss(value: float, name: str, epoch: int, training: Training) -> None:
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"The {name} must stay a number; it is {value} in epoch {epoch + 1} with lr {training.lr:g}. Try "
+            "a smaller lr, or clip=1.0."
+        )
+
+
+def _optimiser(network: nn.Module, training: Training) -> torch.optim.Optimizer:
+    parameters: Iterator[nn.Parameter] = (p for p in network.parameters() if p.requires_grad)
+    if training.optimiser == "sgd":
+        return torch.optim.SGD(
+            parameters, training.lr, momentum=training.momentum, weight_decay=training.weight_decay
+        )
+    kind = torch.optim.Adam if training.optimiser == "adam" else torch.optim.AdamW
+    return kind(parameters, training.lr, weight_decay=training.weight_decay)
+
+
+def _augmented(x: Tensor, training: Training, generator: torch.Generator) -> Tensor:
+    """Return (b, H, W, channels) images moved and mirrored at random; anything else as it is."""
+    if x.ndim != 4 or not (training.shift or training.flip):
+        return x
+    b, height, width, _ = x.shape
+    rows, columns = torch.arange(height).expand(b, -1), torch.arange(width).expand(b, -1)
+    if training.flip:
+        mirrored = torch.rand(b, 1, generator=generator) < 0.5
+        columns = torch.where(mirrored, width - 1 - columns, columns)
+    if training.shift:
+        s = training.shift
+        x = pad(x, (0, 0, s, s, s, s))
+        rows = rows + torch.randint(0, 2 * s + 1, (b, 1), generator=generator)
+        columns = columns + torch.randint(0, 2 * s + 1, (b, 1), generator=generator)
+    rows, columns = rows.to(x.device), columns.to(x.device)
+    return x[torch.arange(b, device=x.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
