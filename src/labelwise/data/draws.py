@@ -119,7 +119,7 @@ def long_tail_sizes(n_max: int, factor: float, n_classes: int) -> NDArray[np.int
 def imbalanced(y: NDArray[np.int64], n_classes: int, rng: np.random.Generator) -> Ids:
     """Return sorted positions of a 1:2:…:K imbalance: class k is kept with probability (k + 1) / K.
 
-    The realised size is random: with ten classes of 5,000, 27,500 ± 62.
+    The realised size is random: with ten classes of 5,000, 27,500 ± 91.
 
     Source:
         Zhan et al. 2022, "A Comparative Survey of Deep Active Learning", the authors' code for
