@@ -31,7 +31,7 @@ def translate(error: BaseException, where: str) -> StoreError:
     code = getattr(cause, "sqlite_errorcode", None)
     if isinstance(code, int):
         return _from_sqlite(code & 0xFF, where, said)  # the low byte is the primary code
-    if isinstance(cause, sqlite3.Error):  # raised by the sqlite3 module itself: text that is no UTF-8
+    if isinstance(cause, sqlite3.Error | UnicodeDecodeError):  # text that is no UTF-8
         return CorruptStore(f"{where} is damaged ({said}). {_DAMAGED}")
     if isinstance(cause, OSError):
         return _from_system(cause, where, said)

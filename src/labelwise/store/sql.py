@@ -32,7 +32,8 @@ from labelwise.store.failures import PATIENCE, BrokenDevice, translate
 from labelwise.store.schema import CAMPAIGNS, EVENTS, STATES, check_tables
 from labelwise.store.states import decode_state, encode_state
 
-_FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, MemoryError, OverflowError)
+# UnicodeDecodeError: sqlite3 meets a damaged name while it words its own error message.
+_FAILURES = (SQLAlchemyError, sqlite3.Error, OSError, MemoryError, OverflowError, UnicodeDecodeError)
 
 
 class _Head(NamedTuple):
