@@ -18,8 +18,8 @@ Scores = NDArray[np.floating[Any]]
 # Writes the scores of a checked block: (block, its bits, row starts, out) -> None.
 Rule = Callable[[Array, Array, NDArray[np.intp], Array], None]
 
-# How far a row may be from summing to one, by bytes of the type given: the rounding of its entries, and in float32
-# room for values that were bfloat16, in float64 for values that were printed with four decimals.
+# How far a row may be from summing to one, by bytes of the type given: the rounding of its entries, and in
+# float32 room for values that were bfloat16, in float64 for values that were printed with four decimals.
 TOLERANCE = {2: 1e-2, 4: 5e-3, 8: 1e-3}
 _BITS = {4: np.int32, 8: np.int64}
 
@@ -30,7 +30,8 @@ def least_confidence(probs: Any, *, block: int | None = None, threads: int | Non
     0 where one class has all the probability, at most 1 - 1/C.
 
     Args:
-        probs: (n, C) class probabilities, rows sum to 1; any float type, memory maps and torch tensors welcome.
+        probs: (n, C) class probabilities, rows sum to 1; any float type, memory maps and torch tensors
+            welcome.
         block: rows worked on at a time; None: as many as fill about 3 MiB.
         threads: threads to use; None: see `labelwise.functional.blocks.thread_count`.
 
@@ -40,7 +41,8 @@ def least_confidence(probs: Any, *, block: int | None = None, threads: int | Non
 
     Raises:
         ShapeError: `probs` is not (n, C) with C >= 1.
-        DistributionError: a row has a negative or non-finite entry or does not sum to 1; the message names it.
+        DistributionError: a row has a negative or non-finite entry or does not sum to 1; the message names
+            it.
 
     Source:
         Lewis, Gale 1994, "A Sequential Algorithm for Training Text Classifiers".
@@ -76,8 +78,8 @@ def smallest_margin(probs: Any, *, block: int | None = None, threads: int | None
             r = len(x)
             top, gap, next_best = best[:r], below[:r], second[:r]
             np.maximum.reduceat(bits, starts, out=top)
-            # Counted modulo 2^k, bits minus the lead's bits are 0 for the lead and huge for all below it, most so
-            # for the nearest: one unsigned maximum finds the runner-up, and nothing had to be struck out.
+            # Counted modulo 2^k, bits minus the lead's bits are 0 for the lead and huge for all below it,
+            # most so for the nearest: one unsigned maximum finds the runner-up, and nothing is struck out.
             np.subtract(x.view(kind), top[:, None], out=gap)
             unsigned = np.dtype(f"u{kind.itemsize}")
             np.maximum.reduceat(gap.reshape(-1).view(unsigned), starts, out=next_best.view(unsigned))
@@ -94,8 +96,8 @@ def smallest_margin(probs: Any, *, block: int | None = None, threads: int | None
 def largest_margin(probs: Any, *, block: int | None = None, threads: int | None = None) -> Scores:
     """Return -(p₍₁₎ - p₍C₎), the negated lead of the best class over the worst.
 
-    Papers ask for the smallest such margin; negated, a higher score means ask sooner here too. For two classes
-    it is `smallest_margin`. 0 for C = 1.
+    Papers ask for the smallest such margin; negated, a higher score means ask sooner here too. For two
+    classes it is `smallest_margin`. 0 for C = 1.
 
     Args, Returns, Raises: as `least_confidence`; (n,) in [-1, 0].
 
@@ -184,12 +186,12 @@ def _as_probs(probs: Any, name: str) -> Array:
 def _logarithm(size: int) -> tuple[np.ufunc, float]:
     """Return the logarithm that NumPy computes fastest on this machine and the length of its unit in nats.
 
-    Both are vectorised where the processor has AVX-512, log2 being the faster; elsewhere only ln may be.
+    Both are vectorised where the processor has AVX-512, and log2 is the faster; elsewhere at most ln is.
     """
     introspect = getattr(np.lib, "introspect", None)  # since NumPy 2.1
     if introspect is not None:
         kinds = introspect.opt_func_info(func_name="^log2$", signature=f"float{8 * size}").get("log2", {})
-        if any(str(kind["current"]).startswith("AVX512") for kind in kinds.values()):
+        if any(not str(kind["current"]).startswith("baseline") for kind in kinds.values()):
             return np.log2, log(2)
     return np.log, 1.0
 
@@ -201,7 +203,7 @@ def _score(
     threads: int | None,
     name: str = "probs",
 ) -> Scores:
-    """Check and score in one pass: a block is read from memory once and looked at while it is in the cache."""
+    """Check and score in one pass: a block is read from memory once and used while it is in the cache."""
     array = _as_probs(probs, name)
     n, width = array.shape
     # float16 has no fast arithmetic; longdouble and whole numbers are worked on as float64
@@ -224,8 +226,8 @@ def _score(
                 buffer = np.empty((rows, width), real) if buffer is None else buffer
                 x = buffer[:r]
                 np.copyto(x, part)
-            # The bits of non-negative floats are ordered as the floats are, and whole numbers need no care for
-            # NaN: half the time of a float maximum. Negative floats, -0.0 among them, are negative numbers.
+            # The bits of non-negative floats are ordered as the floats are, and whole numbers need no care
+            # for NaN: half the time of a float maximum. Negative floats, -0.0 among them, are below zero.
             bits = x.reshape(-1).view(kind)
             out = scores[first : first + r]
             np.vecdot(x, ones, out=out)

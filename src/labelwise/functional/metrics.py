@@ -1,0 +1,252 @@
+"""How good predictions are: accuracy, per-class accuracy, macro F1, likelihood and calibration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.checks import Array, as_labels, check_count
+from labelwise.errors import InputError, ShapeError
+from labelwise.functional.blocks import Kernel, block_rows, sweep
+from labelwise.functional.curves import (
+    Difference,
+    Interval,
+    aubc,
+    aubc_quota,
+    crossing_point,
+    labels_to_reach,
+    mean_interval,
+    paired_difference,
+    penalty_matrix,
+    win_counts,
+)
+from labelwise.functional.scores import check_probs
+
+__all__ = [
+    "Difference",
+    "Interval",
+    "accuracy",
+    "aubc",
+    "aubc_quota",
+    "brier",
+    "confusion",
+    "crossing_point",
+    "ece",
+    "labels_to_reach",
+    "macro_f1",
+    "mean_interval",
+    "measure",
+    "nll",
+    "paired_difference",
+    "penalty_matrix",
+    "per_class_accuracy",
+    "win_counts",
+]
+
+# A sure mistake costs -ln 1e-12 = 27.6 nats and not infinity, so that means stay finite and can be stored as
+# JSON.
+LEAST_PROBABILITY = 1e-12
+MOST_CONFUSED = 100  # classes up to which `measure` gives the confusion matrix
+
+
+def accuracy(probs: Any, y: Any) -> float:
+    """Return the share of samples whose most probable class (the lowest of equals) is the true one.
+
+    Args:
+        probs: (n, C) class probabilities.
+        y: (n,) class indices.
+
+    Raises:
+        ShapeError: shapes do not match.
+        DistributionError: a row of `probs` is no distribution.
+        InputError: a label is out of range, or there is no sample.
+    """
+    return _Seen(probs, y).accuracy
+
+
+def per_class_accuracy(probs: Any, y: Any) -> list[float | None]:
+    """Return each class's accuracy (recall); None for a class that has no sample, which is no zero.
+
+    Args, Raises: as `accuracy`.
+    """
+    seen = _Seen(probs, y)
+    return _recalls(seen.confusion())
+
+
+def confusion(y_true: Any, y_pred: Any, n_classes: int) -> NDArray[np.int64]:
+    """Return the (C, C) counts of samples of true class (row) that were taken for a class (column).
+
+    Args:
+        y_true: (n,) class indices.
+        y_pred: (n,) class indices.
+        n_classes: C.
+
+    Raises:
+        ShapeError: lengths differ.
+        InputError: a label is out of range.
+    """
+    classes = check_count(n_classes, "n_classes", 1)
+    true, pred = as_labels(y_true, classes, "y_true"), as_labels(y_pred, classes, "y_pred")
+    if true.size != pred.size:
+        raise ShapeError(f"y_pred must have shape (n={true.size}); it has shape {pred.shape}.")
+    return np.bincount(true * classes + pred, minlength=classes**2).reshape(classes, classes)
+
+
+def macro_f1(y_true: Any, y_pred: Any, n_classes: int) -> float:
+    """Return the mean of the classes' F1 = 2 TP / (2 TP + FP + FN).
+
+    Classes that occur neither among the true nor among the predicted labels are left out of the mean.
+
+    Args, Raises: as `confusion`; InputError where there is no sample.
+    """
+    counts = confusion(y_true, y_pred, n_classes)
+    if not counts.any():
+        raise InputError("y_true is empty; there is nothing to measure.")
+    return _macro_f1(counts)
+
+
+def nll(probs: Any, y: Any) -> float:
+    """Return the mean negative log-likelihood -ln p_y in nats; probabilities below 1e-12 count as 1e-12.
+
+    Args, Raises: as `accuracy`.
+    """
+    return _Seen(probs, y).nll
+
+
+def brier(probs: Any, y: Any) -> float:
+    """Return the mean over samples of Σ_c (p_c - 1[c = y])², from 0 to 2.
+
+    Args, Raises: as `accuracy`.
+
+    Source:
+        Brier 1950, "Verification of Forecasts Expressed in Terms of Probability" (the multi-class form).
+    """
+    return _Seen(probs, y).brier
+
+
+def ece(probs: Any, y: Any, bins: int = 15) -> float:
+    """Return the expected calibration error Σ_b n_b/n |accuracy_b - confidence_b|.
+
+    Confidence is the highest probability; bins are (lo, hi] of equal width. 0: what the predictor says it
+    knows, it knows.
+
+    Args:
+        probs: (n, C) class probabilities.
+        y: (n,) class indices.
+        bins: number of bins, at least 1.
+
+    Raises: as `accuracy`.
+
+    Source:
+        Guo, Pleiss, Sun, Weinberger 2017, "On Calibration of Modern Neural Networks", equation 3.
+    """
+    seen = _Seen(probs, y)
+    return _ece(seen.confidence, seen.predicted == seen.y, check_count(bins, "bins", 1))
+
+
+def measure(probs: Any, y: Any, n_classes: int) -> dict[str, Any]:
+    """Return every metric of one set of predictions, as JSON values, in one pass over `probs`.
+
+    Args:
+        probs: (n, C) class probabilities, n >= 1.
+        y: (n,) class indices.
+        n_classes: C.
+
+    Returns:
+        accuracy, per_class (a list; None for a class without samples), macro_f1, nll, brier, ece (15 bins),
+        count; and confusion (lists of counts, true class by row) where there are at most 100 classes.
+
+    Raises: as `accuracy`; ShapeError where `probs` has not `n_classes` columns.
+    """
+    seen = _Seen(probs, y)
+    if seen.n_classes != check_count(n_classes, "n_classes", 1):
+        raise ShapeError(f"probs must have shape (n, C={n_classes}); it has {seen.n_classes} columns.")
+    metrics: dict[str, Any] = {
+        "accuracy": seen.accuracy,
+        "nll": seen.nll,
+        "brier": seen.brier,
+        "ece": _ece(seen.confidence, seen.predicted == seen.y, 15),
+        "count": int(seen.y.size),
+    }
+    if n_classes <= MOST_CONFUSED:
+        counts = seen.confusion()
+        metrics["confusion"] = counts.tolist()
+        metrics["per_class"], metrics["macro_f1"] = _recalls(counts), _macro_f1(counts)
+    else:  # (C, C) counts of thousands of classes would be nearly all zeros
+        true = np.bincount(seen.y, minlength=n_classes)
+        pred = np.bincount(seen.predicted, minlength=n_classes)
+        hits = np.bincount(seen.y[seen.predicted == seen.y], minlength=n_classes)
+        metrics["per_class"] = _shares(hits, true)
+        metrics["macro_f1"] = _f1(hits, true, pred)
+    return metrics
+
+
+class _Seen:
+    """What one pass over checked probabilities tells of each sample."""
+
+    def __init__(self, probs: Any, y: Any) -> None:
+        array = check_probs(probs)
+        n, self.n_classes = array.shape
+        self.y = as_labels(y, self.n_classes)
+        if self.y.size != n:
+            raise ShapeError(f"y must have shape (n={n}); it has shape {self.y.shape}.")
+        if n == 0:
+            raise InputError("probs is empty; there is nothing to measure.")
+        self.predicted = np.empty(n, np.int64)
+        self.confidence, self.of_truth, self.squares = np.empty(n), np.empty(n), np.empty(n)
+
+        def kernel(rows: int) -> Kernel:
+            def work(part: Array, first: int) -> None:
+                # -> float64, (rows, C): means over many samples are worth the cast
+                x, here = part.astype(np.float64), slice(first, first + len(part))
+                each = np.arange(len(part))
+                self.predicted[here] = best = x.argmax(axis=1)
+                self.confidence[here] = x[each, best]
+                self.of_truth[here] = x[each, self.y[here]]
+                self.squares[here] = np.vecdot(x, x)
+
+            return work
+
+        sweep(array, kernel, rows=block_rows(8 * self.n_classes))
+
+    @property
+    def accuracy(self) -> float:
+        return float((self.predicted == self.y).mean())
+
+    @property
+    def nll(self) -> float:
+        return float(-np.log(np.maximum(self.of_truth, LEAST_PROBABILITY)).mean())
+
+    @property
+    def brier(self) -> float:
+        # Σ_c (p_c - 1[c = y])² = Σ_c p_c² - 2 p_y + 1
+        return float((self.squares - 2 * self.of_truth + 1).mean())
+
+    def confusion(self) -> NDArray[np.int64]:
+        return confusion(self.y, self.predicted, self.n_classes)
+
+
+def _ece(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int) -> float:
+    edges = np.linspace(0, 1, bins + 1)
+    which = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)  # (lo, hi]
+    gaps = np.bincount(which, weights=right - confidence, minlength=bins)  # n_b (accuracy_b - confidence_b)
+    return float(np.abs(gaps).sum() / confidence.size)
+
+
+def _shares(hits: NDArray[np.int64], of: NDArray[np.int64]) -> list[float | None]:
+    return [h / n if n else None for h, n in zip(hits.tolist(), of.tolist(), strict=True)]
+
+
+def _recalls(counts: NDArray[np.int64]) -> list[float | None]:
+    return _shares(counts.diagonal(), counts.sum(axis=1))
+
+
+def _f1(hits: NDArray[np.int64], true: NDArray[np.int64], pred: NDArray[np.int64]) -> float:
+    there = (true + pred) > 0
+    return float((2 * hits[there] / (true + pred)[there]).mean())
+
+
+def _macro_f1(counts: NDArray[np.int64]) -> float:
+    return _f1(counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0))

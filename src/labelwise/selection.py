@@ -1,0 +1,158 @@
+"""Selection in one call: arrays in, rows of these arrays out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.checks import as_array, check_count, check_name
+from labelwise.errors import EmptyPool, InputError, ShapeError
+from labelwise.seeds import generator
+from labelwise.signals import NAMES, Needs, Signals, View
+from labelwise.strategies import make
+from labelwise.strategies.base import Proposal, Strategy
+
+Given = Mapping[str, Any] | Signals
+
+
+def select(
+    name: str | Strategy,
+    signals: Given,
+    n: int,
+    *,
+    labelled: Given | None = None,
+    validation: Given | None = None,
+    seed: int = 0,
+    **params: Any,
+) -> NDArray[np.int64]:
+    """Return which n rows of the pool's arrays to label next, in the order of asking.
+
+    Args:
+        name: a strategy's name, e.g. "margin" (`labelwise strategies` lists them), or a Strategy.
+        signals: the pool's arrays by name, e.g. {"probs": p, "embeddings": z}; NumPy arrays, memory maps or
+            torch tensors. Scalars of companion recipes are named "scalars.critic" and so on.
+        n: how many rows; all of them where the pool is smaller.
+        labelled: the labelled samples' arrays, for strategies that need them; "y" are their class indices.
+        validation: the validation samples' arrays, for strategies that need them.
+        seed: everything random is derived from it.
+        params: the strategy's own, e.g. blocks or weights.
+
+    Returns:
+        (min(n, pool),) distinct rows of the arrays given, like those of `argsort`.
+
+    Raises:
+        UnknownName: no strategy or no signal has this name; the message proposes the nearest.
+        MissingSignal: the strategy needs an array that is not given.
+        EmptyPool: the pool has no sample.
+        InputError: an array, `n`, `seed` or a parameter breaks a rule; the message says which and how.
+    """
+    found = proposal(name, signals, n, labelled=labelled, validation=validation, seed=seed, **params)
+    return found.rows.copy()
+
+
+def proposal(
+    name: str | Strategy,
+    signals: Given,
+    n: int,
+    *,
+    labelled: Given | None = None,
+    validation: Given | None = None,
+    seed: int = 0,
+    **params: Any,
+) -> Proposal:
+    """Return what `select` returns together with the scores and notes of the strategy.
+
+    Args, Raises: as `select`.
+    """
+    if isinstance(name, Strategy):
+        if params:
+            raise InputError(
+                f"A strategy that is made already takes no parameters; it is given {sorted(params)}."
+            )
+        strategy, called = name, type(name).__name__
+    elif isinstance(name, str):
+        strategy, called = make(name, **params), name
+    else:
+        raise InputError(f"name must be a strategy's name or a Strategy; it is a {type(name).__name__}.")
+    count = check_count(n, "n", 1)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise InputError(f"seed must be a whole number; it is {seed!r}.")
+    parts = {
+        "pool": _signals(signals, "signals"),
+        "labelled": _signals(labelled, "labelled"),
+        "validation": _signals(validation, "validation"),
+    }
+    pool = parts["pool"]
+    if not len(pool):
+        raise EmptyPool("signals holds no sample; there is nothing to ask for.")
+    strategy.needs.check(Needs(**{part: held.names for part, held in parts.items()}), called, "the call")
+    view = View(**parts, n_classes=_n_classes(parts)).only(strategy.needs)
+    found = strategy.propose(view, count, generator(int(seed), "select"))
+    wanted = min(count, len(pool))
+    outside = (found.rows < 0) | (found.rows >= len(pool))
+    if found.rows.size != wanted or outside.any():
+        raise InputError(
+            f"{called} breaks the contract of strategies: of {len(pool)} pool rows it must propose {wanted};
+            it " f"proposed {found.rows.size}, {int(outside.sum())} of them outside the pool."
+        )
+    return found
+
+
+def _signals(given: Given | None, what: str) -> Signals:
+    """Return signals of arrays by name; their ids are the rows where none are given."""
+    if isinstance(given, Signals):
+        return given
+    if given is None:
+        return Signals(np.empty(0, np.int64))
+    if not isinstance(given, Mapping):
+        raise InputError(
+            f'{what} must map names to arrays, e.g. {{"probs": p}}; it is a {type(given).__name__}.'
+        )
+    parts: dict[str, Any] = {}
+    scalars: dict[str, Any] = {}
+    for name, values in given.items():
+        if not isinstance(name, str):
+            raise InputError(f"{what} must map names to arrays; it has the key {name!r}.")
+        if values is None:
+            continue
+        if name.startswith("scalars."):
+            scalars[name[len("scalars.") :]] = as_array(values, f"{what}[{name!r}]")
+            continue
+        check_name(name, (*NAMES, "ids"), "signal")
+        if name == "modal_embeddings":
+            if hasattr(values, "dtype") or not isinstance(values, list | tuple):
+                raise ShapeError(f"{what}['modal_embeddings'] must be a list of arrays, one a modality.")
+            parts[name] = tuple(as_array(part, f"{what}['modal_embeddings']") for part in values)
+        else:
+            parts[name] = as_array(values, f"{what}[{name!r}]")
+    if "ids" not in parts:
+        first = next((v[0] if isinstance(v, tuple) and v else v for v in (parts | scalars).values()), ())
+        parts["ids"] = np.arange(len(first) if np.ndim(first) else 0)
+    return Signals(**parts, scalars=scalars)
+
+
+def _n_classes(parts: Mapping[str, Signals]) -> int:
+    """Return C as the arrays tell it, the same in all parts; 1 where none does."""
+    found: dict[int, str] = {}
+    for part, held in parts.items():
+        for name in ("probs", "logits", "draws", "modal_probs", "evidence"):
+            array = getattr(held, name)
+            if array is not None:
+                found.setdefault(array.shape[-1], f"{name} of the {part} samples")
+    if len(found) > 1:
+        told = ", ".join(f"{what}: {width}" for width, what in found.items())
+        raise ShapeError(f"All arrays of class values must have as many classes; they have {told}.")
+    highest = 0
+    for part, held in parts.items():
+        if held.y is not None and held.y.size:
+            if held.y.dtype.kind not in "iu" or held.y.min() < 0:
+                raise InputError(f"y of the {part} samples must be class indices of at least 0.")
+            highest = max(highest, int(held.y.max()) + 1)
+    classes = next(iter(found), max(1, highest))
+    if highest > classes:
+        raise InputError(f"y holds label {highest - 1}; with {classes} classes labels run from 0 to {classes
+        - 1}.")
+    return classes
