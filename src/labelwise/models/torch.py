@@ -214,17 +214,21 @@ def load(path: Path, network: NetworkMaker | None = None, *, device: str = "auto
         raise InputError(
             f"{path} must be a predictor of version {VERSION}; it is {found or 'something else'}."
         )
-    about = json.loads(metadata["about"])
-    maker = about["recipe"].pop("network") or network
+    try:
+        about = json.loads(metadata["about"])
+        fields, reader = about["recipe"], Reader.from_state(about["inputs"], tuple(about["inputs"]))
+        maker = fields.pop("network") or network
+        n_classes, notes = int(about["n_classes"]), dict(about["notes"])
+        recipe = TorchRecipe(**{**fields, "network": maker or "mlp", "device": device})
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} is damaged: its description cannot be read ({error!r}).") from error
     if maker is None:
         raise InputError(
             f"{path} holds the weights of a network of your own: pass its callable as network=...."
         )
-    recipe = TorchRecipe(**{**about["recipe"], "network": maker, "device": device})
-    reader = Reader.from_state(about["inputs"], tuple(about["inputs"]))
     place = pick_device(device)
     with seeded(0, place):  # every weight is replaced
-        built = recipe.build(reader.shape, about["n_classes"]).to(place)
+        built = recipe.build(reader.shape, n_classes).to(place)
     weights: dict[str, Any] = {}
     optimiser: dict[str, dict[str, Any]] = {}
     for name, array in arrays.items():
@@ -236,4 +240,4 @@ def load(path: Path, network: NetworkMaker | None = None, *, device: str = "auto
             key, _, part = rest.partition("/")
             optimiser.setdefault(key, {})[part] = value
     load_network(built, weights)
-    return TorchPredictor(recipe, built, reader, about["n_classes"], about["notes"], optimiser)
+    return TorchPredictor(recipe, built, reader, n_classes, notes, optimiser)

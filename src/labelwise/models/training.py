@@ -185,7 +185,7 @@ def train(
         for rows in torch.split(order, sizes):
             for group in optimiser.param_groups:
                 group["lr"] = training.rate(step, len(sizes))
-            batch, labels = prepare(_augmented(x.index_select(0, rows), training, generator)), y[rows]
+            batch, labels = prepare(augmented(x.index_select(0, rows), training, generator)), y[rows]
             with autocast(device, precision):
                 logits = logits_of(network(batch)).float()
                 loss = cross_entropy(logits, labels, label_smoothing=training.label_smoothing)
@@ -262,7 +262,7 @@ def _optimiser(network: nn.Module, training: Training) -> torch.optim.Optimizer:
     return kind(parameters, training.lr, weight_decay=training.weight_decay)
 
 
-def _augmented(x: Tensor, training: Training, generator: torch.Generator) -> Tensor:
+def augmented(x: Tensor, training: Training, generator: torch.Generator) -> Tensor:
     """Return (b, H, W, channels) images moved and mirrored at random; anything else as it is."""
     if x.ndim != 4 or not (training.shift or training.flip):
         return x
