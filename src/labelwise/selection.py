@@ -95,8 +95,8 @@ def proposal(
     outside = (found.rows < 0) | (found.rows >= len(pool))
     if found.rows.size != wanted or outside.any():
         raise InputError(
-            f"{called} breaks the contract of strategies: of {len(pool)} pool rows it must propose {wanted};
-            it " f"proposed {found.rows.size}, {int(outside.sum())} of them outside the pool."
+            f"{called} breaks the contract of strategies: of {len(pool)} pool rows it must propose {wanted}; "
+            f"it proposed {found.rows.size}, {int(outside.sum())} of them outside the pool."
         )
     return found
 
@@ -153,6 +153,7 @@ def _n_classes(parts: Mapping[str, Signals]) -> int:
             highest = max(highest, int(held.y.max()) + 1)
     classes = next(iter(found), max(1, highest))
     if highest > classes:
-        raise InputError(f"y holds label {highest - 1}; with {classes} classes labels run from 0 to {classes
-        - 1}.")
+        raise InputError(
+            f"y holds label {highest - 1}; with {classes} classes labels run from 0 to {classes - 1}."
+        )
     return classes

@@ -90,8 +90,8 @@ def exclusion_alarms(
             best = max(best, float(value))
             low = low + 1 if value < floor and best > once else 0
             if low == need:
-                words = f"{names[c]} had {best:.0%} accuracy and has been under {floor:.0%} for {need}
-                rounds." found.append(Alarm(t, "lost", words, c))
+                words = f"{names[c]} reached {best:.0%} and has been under {floor:.0%} for {need} rounds."
+                found.append(Alarm(t, "lost", words, c))
     if asked is not None:
         found += _ignored(asked, names, check_count(batches, "batches", 1), chance)
     return tuple(sorted(found, key=lambda alarm: (alarm.round, alarm.class_index)))
@@ -159,8 +159,8 @@ def failure_signatures(
         crossing = crossing_point(x, accuracy, random)
         if crossing is not None:
             at = int(np.searchsorted(x, crossing))
-            found.append(Alarm(at, "random-catches-up", f"Random catches up for good at {crossing:.0f}
-            labels."))
+            words = f"Random catches up for good at {crossing:.0f} labels."
+            found.append(Alarm(at, "random-catches-up", words))
     span = check_count(window, "window", 1)
     if mean.size >= 2 * span:
         late, early = float(mean[-span:].max()), float(mean[:-span].max())
@@ -260,8 +260,9 @@ def noisy_share(noisy: Any, base: float) -> Share:
         raise InputError("noisy is empty; nothing was asked.")
     if not 0 <= base <= 1:
         raise InputError(f"base must be a share from 0 to 1; it is {base!r}.")
-    n, p, z = flags.size, float(np.count_nonzero(flags) / flags.size), 1.959963984540054  # the normal's 97.5
-    % middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    n, p = flags.size, float(np.count_nonzero(flags) / flags.size)
+    z = 1.959963984540054  # the normal's 97.5 % point
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     # the exact ends are 0 and 1 where p is; rounding must not leave the base rate just outside
     return Share(p, 0.0 if p == 0 else float(middle - half), 1.0 if p == 1 else float(middle + half), base, n)
@@ -281,8 +282,9 @@ def _points(x: Any) -> Array:
 
 def _grid(per_class: Any) -> NDArray[np.float64]:
     """Return (r, C) accuracies; None becomes NaN."""
-    rows = per_class if hasattr(per_class, "dtype") else [[np.nan if v is None else v for v in r] for r in
-    per_class] grid = as_array(rows, "per_class").astype(np.float64)
+    if not hasattr(per_class, "dtype"):
+        per_class = [[np.nan if value is None else value for value in row] for row in per_class]
+    grid = as_array(per_class, "per_class").astype(np.float64)
     check_shape(grid, "per_class", ("r", "C"), (None, None))
     return grid
 
