@@ -1,0 +1,352 @@
+"""`labelwise new`, `ask`, `tell`, `status` and `export`: people label by files, with any tool."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from labelwise.project.answers import Judged
+
+REFUSED = 3  # exit code of `tell` where some rows were refused and the others kept
+_SHOWN = 20
+_PHASES = {
+    "decode": "reading",
+    "fit": "fitting",
+    "measure": "measuring",
+    "infer": "scoring",
+    "predict": "predicting",
+}
+
+Folder = Annotated[Path, typer.Argument(help="The project's folder.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def _say(words: str = "") -> None:
+    """Print words for the person, on standard error: standard output is data."""
+    typer.echo(words, err=True)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """Yield what is told (phase, done, total): a line a phase, count and ETA; quiet if nobody watches."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description:>10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        lines: dict[str, TaskID] = {}
+
+        def tell(phase: str, done: int, total: int) -> None:
+            if phase not in lines:
+                lines[phase] = bar.add_task(_PHASES.get(phase, phase), total=total)
+            bar.update(lines[phase], completed=done, total=total)
+
+        yield tell
+
+
+@contextmanager
+def _stdout() -> Iterator[object]:
+    """Yield standard output as UTF-8 that writes line ends as given, whatever the system's habit."""
+    sys.stdout.flush()
+    stream = sys.stdout
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(encoding="utf-8", newline="")
+    yield stream
+    stream.flush()
+
+
+def new_command(
+    project: Annotated[Path, typer.Argument(help="The folder to make.", show_default=False)],
+    images: Annotated[Path | None, typer.Option(help="A folder of images.")] = None,
+    table: Annotated[Path | None, typer.Option(help="A table: CSV, TSV or Parquet.")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Class names with commas between, or a file with one a line.")
+    ] = None,
+    classes_from_folders: Annotated[
+        bool, typer.Option("--classes-from-folders", help="The images' sub-folders are the classes.")
+    ] = False,
+    text: Annotated[str | None, typer.Option(help="The table's column of text.")] = None,
+    numbers: Annotated[
+        str | None, typer.Option(help="The table's columns of numbers, with commas between.")
+    ] = None,
+    image_column: Annotated[str | None, typer.Option(help="The table's column of image paths.")] = None,
+    label_column: Annotated[
+        str | None, typer.Option(help="The table's column of labels known already.")
+    ] = None,
+    key_column: Annotated[str | None, typer.Option(help="The table's column that names the rows.")] = None,
+    size: Annotated[int, typer.Option(help="Height and width of the images, in pixels.")] = 64,
+    grey: Annotated[bool, typer.Option("--grey", help="One channel instead of three.")] = False,
+    recipe: Annotated[str | None, typer.Option(help="The model; see `labelwise recipes`.")] = None,
+    strategy: Annotated[str, typer.Option(help="What chooses; see `labelwise strategies`.")] = "margin",
+    budget: Annotated[int | None, typer.Option(help="Labels in all; default: every sample.")] = None,
+    start: Annotated[
+        int | None, typer.Option(help="Labels of the first round; default: 20, or 2 a class.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Labels of each later round; default: 50.")] = None,
+    validation: Annotated[
+        float, typer.Option(help="Share of the labels known already that only measures, from 50 on.")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
+    fields: Annotated[
+        list[str] | None, typer.Option("--set", help="A field of recipe or strategy: recipe.epochs=50.")
+    ] = None,
+) -> None:
+    """Make a project from a folder of images or a table.
+
+    Examples:
+
+    labelwise new birds --images photos/ --classes robin,wren,other
+
+    labelwise new mail --table mail.csv --text body --numbers length,links --classes spam,ham
+
+    Images in sub-folders that are named like a class, and rows with a label, are known already: the model
+    learns from them (and, from 50 on, is measured on a fifth), and nobody is asked for them.
+    """
+    from labelwise.data.columns import Columns
+    from labelwise.errors import InputError
+    from labelwise.project.new import Wish, new
+
+    if classes is not None and classes_from_folders:
+        raise InputError("Give --classes or --classes-from-folders, one of the two.")
+    if classes is None and table is None and not classes_from_folders:
+        raise InputError(
+            "Name the classes: --classes robin,wren,other, a file with one a line, or --classes-from-folders."
+        )
+    wish = Wish(
+        images=images,
+        table=table,
+        columns=Columns(image_column, text, _split(numbers), label_column, key_column),
+        classes=_split(classes, keep_empty=True),
+        size=size,
+        grey=grey,
+        validation=validation,
+        recipe=recipe,
+        strategy=strategy,
+        seed=seed,
+        start=start,
+        batch=batch,
+        budget=budget,
+        fields=tuple(fields or ()),
+    )
+    with _bar() as tell:
+        made, samples = new(project, wish, tell)
+    source, plan = made.settings.source, made.settings.plan
+    if source.table:
+        uses = {"image": source.image_column, "text": source.text, "numbers": ", ".join(source.numbers)}
+        uses |= {"label": source.label_column, "key": source.key_column}
+        _say("Columns: " + "; ".join(f"{use}: {name}" for use, name in uses.items() if name) + ".")
+    if samples.bad:
+        shown = "; ".join(f"{key}: {why}" for key, why in samples.bad[:5])
+        more = "; …" if len(samples.bad) > 5 else ""
+        _say(f"{len(samples.bad)} samples cannot be read and are left out ({shown}{more}).")
+    task = samples.task
+    _say(
+        f"{project}: {len(task.pool)} samples to choose from, {len(task.given)} labelled already, "
+        f"{len(task.validation)} more that only measure; {len(task.classes)} classes."
+    )
+    _say(
+        f"{made.settings.recipe['name']} and {made.settings.strategy['name']}; up to {plan.budget} labels. "
+        f"Next: labelwise ask {project} > batch.csv"
+    )
+
+
+def _split(words: str | None, *, keep_empty: bool = False) -> tuple[str, ...]:
+    if words is None:
+        return ()
+    parts = [part.strip() for part in words.split(",")]
+    return tuple(part for part in parts if part or keep_empty)
+
+
+def ask_command(
+    project: Folder,
+    n: Annotated[
+        int | None, typer.Option("--number", "-n", help="How many; default: the plan's batch.", min=1)
+    ] = None,
+) -> None:
+    """Print the samples that are worth a label next, as CSV; fill in its column label and `tell` it.
+
+    Example: labelwise ask birds -n 50 > batch.csv
+
+    While some wait for an answer, asking again prints those and chooses no new ones.
+    """
+    from labelwise.project import ask, open_project, status
+    from labelwise.project.sheet import write_rows
+    from labelwise.project.status import advice
+
+    opened = open_project(project)
+    with _bar() as tell:
+        batch = ask(opened, n, tell)
+    with _stdout() as out:
+        write_rows(out, batch.columns, batch.rows)  # type: ignore[arg-type]  # a text stream, by any name
+    for note in batch.notes:
+        _say(note)
+    if not batch.rows:
+        for line in advice(opened, status(opened)):
+            _say(line)
+        return
+    what = "Nothing new was chosen: these still wait" if batch.again else "These are new"
+    _say(
+        f"{what} ({len(batch.rows)} samples, round {batch.round}). Fill in the column label (a class, or "
+        "pass for "
+        f"'I cannot say'), then: labelwise tell {project} FILE"
+    )
+
+
+def tell_command(
+    project: Folder,
+    labels: Annotated[
+        Path, typer.Argument(help="A CSV file with the columns id and label; - reads standard input.")
+    ],
+    annotator: Annotated[str, typer.Option(help="Who labelled, for rows without a column annotator.")] = "",
+    correct: Annotated[bool, typer.Option("--correct", help="Answers given earlier may be changed.")] = False,
+    refused_to: Annotated[
+        Path | None,
+        typer.Option("--refused", help="Also write refused rows, with reasons, to this CSV file."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Record the labels of a file; rows that are wrong are refused one by one, the good ones are kept.
+
+    Example: labelwise tell birds batch.csv --annotator ada
+
+    A label is a class, its number, or pass (or ?) for "I cannot say"; an empty one is not answered yet.
+    Telling the same file again is harmless. Exit code 0: all is well; 3: some rows were refused.
+    """
+    from labelwise.errors import InputError
+    from labelwise.project import open_project, tell
+    from labelwise.project.disk import disk_error, whole_file
+    from labelwise.project.sheet import read_lines, write_rows
+
+    opened = open_project(project)
+    try:
+        raw = sys.stdin.buffer.read() if str(labels) == "-" else labels.read_bytes()
+    except OSError as error:
+        raise disk_error(labels, error, "read") from error
+    if refused_to is not None and refused_to.resolve() == labels.resolve():
+        raise InputError(f"--refused would overwrite {labels}; name another file.")
+    name = "standard input" if str(labels) == "-" else str(labels)
+    judged, state = tell(opened, read_lines(raw, name, ("id", "label")), annotator=annotator, correct=correct)
+    passes = sum(answer.label is None for _, answer in judged.good)
+    rows = [{"line": r.line, "id": r.id, "label": r.label, "why": r.why} for r in judged.refused]
+    if refused_to is not None and rows:
+        with whole_file(refused_to) as file:
+            write_rows(file, ("line", "id", "label", "why"), rows)
+    if as_json:
+        counts = {"recorded": len(judged.good) - passes, "passes": passes, "known": judged.known}
+        counts |= {"unanswered": judged.skipped, "open": len(state.open_ids)}
+        typer.echo(json.dumps({**counts, "refused": rows}, ensure_ascii=False))
+    else:
+        _tell_words(judged, passes, len(state.open_ids), state.room, project)
+    if rows:
+        raise typer.Exit(REFUSED)
+
+
+def _tell_words(judged: Judged, passes: int, still_open: int, room: int, project: Path) -> None:
+    parts = [f"{len(judged.good) - passes} labels recorded"]
+    parts += [f"{passes} passes" if passes else "", f"{judged.known} known already" if judged.known else ""]
+    parts += [f"{judged.skipped} rows not answered yet" if judged.skipped else ""]
+    parts += [f"{len(judged.refused)} rows refused" if judged.refused else ""]
+    _say(", ".join(part for part in parts if part) + f"; {still_open} samples wait.")
+    if judged.refused:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        shown = Table("line", "id", "label", "why it was refused", box=None, pad_edge=False)
+        for row in judged.refused[:_SHOWN]:
+            shown.add_row(str(row.line), *(Text(cell[:20]) for cell in (row.id, row.label)), Text(row.why))
+        Console(stderr=True, highlight=False).print(shown)
+        if len(judged.refused) > _SHOWN:
+            _say(f"… and {len(judged.refused) - _SHOWN} more; --refused FILE or --json lists all.")
+    if not still_open:
+        _say(f"Next: labelwise {'ask' if room else 'export'} {project}")
+
+
+def status_command(project: Folder, as_json: Json = False) -> None:
+    """Say where a project stands: labels bought, classes, what the model reaches, what to do next."""
+    from labelwise.project import open_project, status
+    from labelwise.project.status import accuracy_words, advice
+    from labelwise.project.status import as_json as plain
+
+    opened = open_project(project)
+    now = status(opened)
+    if as_json:
+        typer.echo(json.dumps(plain(opened, now), ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    facts = Table(box=None, pad_edge=False, show_header=False)
+    facts.add_column(style="dim")
+    facts.add_column()
+    counts = ", ".join(f"{label} {count:,}" for label, count in now.classes.items())
+    facts.add_row(
+        "labels",
+        f"{now.bought:,} of {now.budget:,} bought (rounds: {now.rounds}); {now.left:,} samples never asked "
+        "for",
+    )
+    facts.add_row("open", f"{now.open:,} asked and not answered; {now.passes:,} passed")
+    if now.given or now.validation:
+        facts.add_row(
+            "known", f"{now.given:,} labels at the start, {now.validation:,} more that only measure"
+        )
+    facts.add_row("classes", Text(counts))
+    if now.annotators:
+        facts.add_row("people", Text(", ".join(f"{who} {count:,}" for who, count in now.annotators.items())))
+    facts.add_row("accuracy", Text(accuracy_words(opened, now)))
+    for place, line in enumerate(advice(opened, now)):
+        facts.add_row("" if place else "next", Text(line))
+    console.print(facts)
+
+
+def export_command(
+    project: Folder,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file to write; default: standard output.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="csv, jsonl or parquet; default: by the file's ending.")
+    ] = None,
+    all_answers: Annotated[
+        bool, typer.Option("--all-answers", help="Every answer ever given, passes and corrected ones too.")
+    ] = False,
+    predictions: Annotated[
+        bool, typer.Option("--predictions", help="Also what the model says of samples without a label.")
+    ] = False,
+) -> None:
+    """Write the labels: id, file, label, annotator, round and time.
+
+    Example: labelwise export birds -o labels.csv
+
+    In CSV, a cell that a spreadsheet would run as a formula gets a leading '; jsonl and parquet hold it as
+    it is.
+    """
+    from labelwise.project import open_project
+    from labelwise.project.export import format_of, table, write, write_text
+
+    chosen = format_of(out, format)
+    opened = open_project(project)
+    with _bar() as tell:
+        made = table(opened, all_answers=all_answers, predictions=predictions, progress=tell)
+    if out is None:
+        with _stdout() as stream:
+            write_text(made, stream, chosen)  # type: ignore[arg-type]  # a text stream, by any name
+        return
+    write(made, out, chosen)
+    _say(f"{len(made.rows)} rows written to {out}.")
