@@ -175,6 +175,20 @@ class State:
         return {i: a.label for i, a in sorted(self.answers.items()) if a.label is not None}
 
     @property
+    def room(self) -> int:
+        """How many more labels may be bought: budget left, and no more than the pool still holds."""
+        if self.opened is None:
+            return 0
+        left = int(self.opened.task["pool"]) - len(self.answers) - len(self.open_ids)
+        return max(0, min(self.opened.plan.budget - len(self.labels), left))
+
+    @property
+    def over(self) -> bool:
+        """True when nothing is open, nothing may be asked any more, and the last labels were fitted and measured."""
+        done = not self.fresh or (not self.labels and not (self.opened and self.opened.task.get("given")))
+        return bool(self.asks) and not self.open_ids and self.room == 0 and done
+
+    @property
     def passes(self) -> frozenset[int]:
         """Ids whose newest answer is a pass."""
         return frozenset(i for i, a in self.answers.items() if a.label is None)

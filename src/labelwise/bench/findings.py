@@ -1,0 +1,175 @@
+"""What a comparison found, as values: curves, areas, labels needed, paired differences, settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from labelwise.bench.settings import Group, RunCurve
+from labelwise.functional.curves import Difference, Interval
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a mean learning curve: labels bought, mean accuracy, its 95 % interval (None with one seed)."""
+
+    labels: int
+    mean: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How many labels a strategy needed to reach an accuracy.
+
+    Attributes:
+        target: the accuracy, in [0, 1].
+        reached: runs that reached it.
+        of: runs in all.
+        labels: mean over the runs that did, with its interval; None where not all of them did, because a mean over
+            the fast ones would flatter.
+    """
+
+    target: float
+    reached: int
+    of: int
+    labels: Interval | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One strategy in one setting.
+
+    Attributes:
+        name: name and parameters of the strategy.
+        seeds: seeds of the runs that enter the means.
+        runs: the curve of every run, unfinished ones included.
+        curve: mean learning curve over the compared runs.
+        aubc: area under accuracy against labels over the setting's span, divided by the span: a mean accuracy.
+        aubc_quota: the papers' form (divided by the budget beyond the start, last step cut); None where it is not
+            defined.
+        final: accuracy after the last label of the span.
+        aubc_std, final_std: standard deviations over seeds (n - 1); None with one seed.
+        reach: labels needed for each target of the setting.
+        seconds: mean seconds a round by phase.
+        scoring_ratio: (infer + propose) / fit over all rounds that asked; None where nothing was timed.
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    runs: tuple[RunCurve, ...]
+    curve: tuple[Point, ...]
+    aubc: Interval
+    aubc_std: float | None
+    aubc_quota: Interval | None
+    final: Interval
+    final_std: float | None
+    reach: tuple[Reach, ...]
+    seconds: Mapping[str, float]
+    scoring_ratio: float | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A strategy against another one, seed by seed.
+
+    Attributes:
+        strategy: the one whose advantage is counted.
+        against: the other.
+        measure: "aubc", "final" (accuracies) or "labels" (labels needed for the setting's target; positive: fewer).
+        seeds: seeds that both have.
+        values: the difference of each seed, positive where `strategy` is better.
+        interval: mean of `values` with its 95 % interval by Student's t.
+        bootstrap: mean with its 95 % bootstrap interval and the paired t-test's p; on few seeds too narrow.
+        p_holm: that p after Holm's correction over the strategies compared in this measure; None with one seed.
+        clear: True if there are three seeds or more, both intervals exclude 0, and `p_holm` < 0.05.
+    """
+
+    strategy: str
+    against: str
+    measure: str
+    seeds: tuple[int, ...]
+    values: tuple[float, ...]
+    interval: Interval
+    bootstrap: Difference
+    p_holm: float | None
+    clear: bool
+
+    @property
+    def mean(self) -> float:
+        """The mean difference, positive where `strategy` is better."""
+        return self.interval.mean
+
+    @property
+    def half(self) -> float | None:
+        """Half the width of the t interval: differences below it cannot be told from 0. None with one seed."""
+        return None if self.interval.high is None else self.interval.high - self.interval.mean
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where a strategy that led falls behind the reference for good; `labels` is None if it never does."""
+
+    strategy: str
+    against: str
+    labels: float | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One task, recipe, plan and oracle, and every strategy that was run on it.
+
+    Attributes:
+        key, title, shared, part, span, preliminary, caveats: see `settings.Group`.
+        strategies: best area first.
+        reference: what the others are compared with: random, or the weakest where there is no random run.
+        target: accuracy for labels-to-reach comparisons; None where not every run of best and reference reaches one.
+        pairs: every strategy against the reference, and the best against the second, in every measure.
+        bold: measure -> the best strategy if it is clearly better than the second, else None.
+        crossings: where the reference overtakes each strategy.
+        verdict: "better", "none", "worse", "untested" (one seed) or "alone" (one strategy).
+        headline: the finding in one sentence.
+        detail: what must be said beside it.
+    """
+
+    key: str
+    title: str
+    shared: Mapping[str, Any]
+    part: str
+    span: tuple[int, int]
+    preliminary: bool
+    caveats: tuple[str, ...]
+    strategies: tuple[Summary, ...]
+    reference: str
+    target: float | None
+    pairs: tuple[Pair, ...]
+    bold: Mapping[str, str | None]
+    crossings: tuple[Crossing, ...]
+    verdict: str = ""
+    headline: str = ""
+    detail: tuple[str, ...] = ()
+
+    def pair(self, strategy: str, measure: str, against: str | None = None) -> Pair | None:
+        """Return the comparison of a strategy with the reference (or `against`); None if it was not made."""
+        wanted = (strategy, against or self.reference, measure)
+        return next((p for p in self.pairs if (p.strategy, p.against, p.measure) == wanted), None)
+
+    def summary(self, name: str) -> Summary:
+        """Return what is known of the strategy with this name."""
+        return next(s for s in self.strategies if s.name == name)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the runs of a report show: one sentence, and every setting."""
+
+    headline: str
+    settings: tuple[Setting, ...]
+    groups: tuple[Group, ...] = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON values."""
+        return {"headline": self.headline, "settings": [asdict(setting) for setting in self.settings]}

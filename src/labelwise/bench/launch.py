@@ -1,0 +1,174 @@
+"""Many runs at once: one process a run, finished runs skipped, Ctrl-C and kill safe; relaunching is recovery."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from labelwise.bench.results import read_run
+from labelwise.bench.run import run_file, spec_text
+from labelwise.bench.spec import Spec
+from labelwise.errors import InputError, StoreError
+
+
+@dataclass
+class Job:
+    """One run as the launcher sees it: waiting, running, done, busy (another process has it) or failed."""
+
+    spec: Spec
+    status: str = "waiting"
+    bought: int = 0
+    budget: int = 1
+    phase: str = ""
+    why: str = ""
+    process: subprocess.Popen[str] | None = field(default=None, repr=False)
+
+    @property
+    def share(self) -> float:
+        """How much of the run is done, in [0, 1]."""
+        return 1.0 if self.status == "done" else min(1.0, self.bought / max(1, self.budget))
+
+
+def is_finished(spec: Spec, folder: Path) -> bool:
+    """Return True if the folder holds the finished run of this spec.
+
+    Raises:
+        StoreError: the run's file is damaged; delete it to run afresh.
+    """
+    path = run_file(folder, spec)
+    if not path.exists():
+        return False
+    try:
+        return read_run(path).finished
+    except InputError:  # a store that was created but never opened
+        return False
+
+
+def launch(
+    specs: Sequence[Spec],
+    folder: Path,
+    *,
+    jobs: int = 1,
+    notes: dict[str, Any] | None = None,
+    watch: Callable[[Sequence[Job]], None] | None = None,
+) -> list[Job]:
+    """Run every spec that is not finished yet and return all jobs.
+
+    Each run is a process of its own with one thread for BLAS and OpenMP (recipes set theirs from the spec). When this
+    process ends, however it ends, its runs notice that their standard input closed and stop; what they recorded stays.
+
+    Args:
+        specs: the runs.
+        folder: where the run files lie.
+        jobs: processes at a time, at least 1.
+        notes: kept with each opening.
+        watch: told the jobs whenever one of them moves.
+
+    Raises:
+        InputError: jobs is less than 1.
+        KeyboardInterrupt: handed on after every run was stopped.
+    """
+    if jobs < 1:
+        raise InputError(f"--jobs must be at least 1; it is {jobs}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    everything = [Job(spec, budget=spec.plan.budget) for spec in specs]
+    waiting: deque[Job] = deque()
+    for job in everything:
+        try:
+            if is_finished(job.spec, folder):
+                job.status = "done"
+                continue
+            waiting.append(job)
+        except StoreError as error:
+            job.status, job.why = "failed", f"{error} Delete {run_file(folder, job.spec)} to run it afresh."
+    moved = threading.Condition()
+    running: set[int] = set()
+
+    def follow(index: int, job: Job) -> None:
+        _run(job, folder, notes or {}, moved)
+        with moved:
+            running.discard(index)
+            moved.notify_all()
+
+    try:
+        with moved:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    job = waiting.popleft()
+                    job.status = "running"
+                    running.add(id(job))
+                    threading.Thread(target=follow, args=(id(job), job), daemon=True).start()
+                if watch is not None:
+                    watch(everything)
+                moved.wait(timeout=0.5)
+    except BaseException:  # Ctrl-C included: stop the children, then hand it on
+        for job in everything:
+            if job.process is not None and job.process.poll() is None:
+                job.process.terminate()
+        raise
+    if watch is not None:
+        watch(everything)
+    return everything
+
+
+def _run(job: Job, folder: Path, notes: dict[str, Any], moved: threading.Condition) -> None:
+    """Run one spec in a process of its own and follow what it prints."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "labelwise.bench.child", str(folder), json.dumps(notes)]
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own module, no shell
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,  # Ctrl-C reaches the launcher alone, which then stops its children in order
+        )
+    except OSError as error:
+        with moved:
+            job.status, job.why = "failed", f"The process could not be started: {error}."
+        return
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    job.process = process
+    tail: deque[str] = deque(maxlen=20)
+    reader = threading.Thread(target=_drain, args=(process.stderr, tail), daemon=True)
+    reader.start()
+    try:
+        process.stdin.write(spec_text(job.spec) + "\n")
+        process.stdin.flush()  # left open: its end tells the child that nobody waits for it any more
+    except BrokenPipeError:
+        pass  # the child died at once; its standard error says why
+    for line in process.stdout:
+        told = json.loads(line)
+        with moved:
+            job.bought, job.budget, job.phase = told["bought"], told["budget"], told["phase"]
+            moved.notify_all()
+    code = process.wait()
+    process.stdout.close()
+    reader.join(timeout=5)
+    try:
+        process.stdin.close()
+    except BrokenPipeError:
+        pass
+    with moved:
+        if code == 0:
+            job.status = "done"
+        elif code == 75:
+            job.status, job.why = "busy", "another process is running it"
+        else:
+            job.status = "failed"
+            job.why = "".join(tail).strip() or f"the process ended with code {code}"
+
+
+def _drain(stream: IO[str], tail: deque[str]) -> None:
+    with stream:
+        tail.extend(stream)

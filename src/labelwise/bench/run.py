@@ -1,0 +1,94 @@
+"""One benchmark run: a campaign with a simulated annotator, kept in one file, resumed wherever it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from threadpoolctl import threadpool_limits
+
+from labelwise import data, models, strategies
+from labelwise.bench.results import Run
+from labelwise.bench.spec import Spec
+from labelwise.campaign import Campaign
+from labelwise.errors import Conflict
+from labelwise.oracle import SimulatedOracle
+from labelwise.store.sql import SqlStore
+
+# Told (labels bought, budget, phase) now and then.
+Tell = Callable[[int, int, str], None]
+
+
+def run_file(folder: Path, spec: Spec) -> Path:
+    """Return the file in which a spec's run lies."""
+    return folder / f"{spec.id}.db"
+
+
+def run(spec: Spec, folder: Path, *, notes: dict[str, Any] | None = None, tell: Tell | None = None) -> Run:
+    """Run a spec to its end, or finish what an earlier process began, and return the run.
+
+    A finished run is read, not repeated. Killing the process at any moment loses nothing that was recorded, and the
+    next call asks what the uninterrupted run would have asked.
+
+    Args:
+        spec: what to run.
+        folder: where `<spec.id>.db` lies; made if missing.
+        notes: kept with the opening, e.g. the command.
+        tell: told (labels bought, budget, phase).
+
+    Raises:
+        Conflict: another process is running this spec in this folder right now.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = run_file(folder, spec)
+    lock = FileLock(f"{path}.running")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise Conflict(f"Run {spec.id} is being run by another process; its file is {path}.") from error
+    store = SqlStore(path)
+    # BLAS results depend on the number of threads; recipes that want more say so in the spec.
+    try:
+        with threadpool_limits(limits=1):
+            simulation = data.make(spec.task.name, **spec.task.params)
+            task = simulation.task
+            budget = min(spec.plan.budget, len(task.pool))
+            bought = 0
+
+            def phase(what: str, done: int, total: int) -> None:
+                if tell is not None:
+                    tell(bought, budget, what)
+
+            campaign = Campaign(
+                task,
+                models.make(spec.recipe.name, **spec.recipe.params),
+                strategies.make(spec.strategy.name, **spec.strategy.params),
+                store,
+                spec.plan,
+                notes={"spec": spec.values(), **(notes or {})},
+                progress=phase,
+            )
+            oracle = SimulatedOracle(
+                simulation.truth,
+                task.n_classes,
+                noise=spec.oracle.noise,
+                passes=spec.oracle.passes,
+                seed=spec.plan.seed,
+            )
+            while ids := campaign.ask():
+                campaign.tell(oracle.answer(ids))
+                bought = len(campaign.state.labels)
+                phase("ask", 0, 0)
+            state = campaign.state
+    finally:
+        store.close()
+        lock.release()
+    return Run(spec.id, spec.values(), state, path)
+
+
+def spec_text(spec: Spec) -> str:
+    """Return a spec as the JSON that `labelwise run -` reads."""
+    return json.dumps(spec.values(), sort_keys=True)

@@ -1,0 +1,197 @@
+"""What a benchmark run is: a spec from TOML, checked word by word, and the grid of specs that one file describes."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import tomllib
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from labelwise.checks import check_name
+from labelwise.data import TABLE as TASKS
+from labelwise.errors import InputError, did_you_mean
+from labelwise.events import Plan
+from labelwise.models import TABLE as RECIPES
+from labelwise.strategies import TABLE as STRATEGIES
+
+
+class Named(BaseModel):
+    """A row of a table and its parameters: `name = "mnist"`, `classes = [0, 1]`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class Oracle(BaseModel):
+    """Who answers: rates of wrong answers and of passes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    noise: float = Field(0.0, ge=0, le=1)
+    passes: float = Field(0.0, ge=0, le=1)
+
+
+class Spec(BaseModel):
+    """One run, complete: the same spec gives the same picks on one machine.
+
+    Attributes:
+        task: name and parameters of the task.
+        recipe: name and fields of the recipe (thread count included).
+        strategy: name and parameters of the strategy.
+        plan: seed, start, batch, budget, candidates, cold.
+        oracle: noise and passes of the simulated annotator.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    task: Named
+    recipe: Named
+    strategy: Named = Named(name="random")
+    plan: Plan = Plan()
+    oracle: Oracle = Oracle()
+
+    @field_validator("plan", mode="before")
+    @classmethod
+    def _plan(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        for key in value:
+            if key not in asdict(Plan()):
+                raise InputError(f"plan.{key} is unknown. {did_you_mean(key, asdict(Plan()))}")
+        return Plan(**value)
+
+    @field_validator("task", "recipe", "strategy")
+    @classmethod
+    def _known(cls, named: Named, info: Any) -> Named:
+        what = info.field_name
+        places: dict[str, Mapping[str, Any]] = {"task": TASKS, "recipe": RECIPES, "strategy": STRATEGIES}
+        check_name(named.name, tuple(places[what]), what)
+        place = places[what][named.name]
+        module, _, attribute = (place if isinstance(place, str) else place[0]).partition(":")
+        parameters = inspect.signature(getattr(import_module(module), attribute)).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            return named
+        for key in named.params:
+            if key not in parameters:
+                raise InputError(f"{what}.{key} is unknown for {named.name!r}. {did_you_mean(key, parameters)}")
+        return named
+
+    def values(self) -> dict[str, Any]:
+        """Return the spec as plain JSON values; `Spec.model_validate` takes them back."""
+        return {
+            "task": {"name": self.task.name, **self.task.params},
+            "recipe": {"name": self.recipe.name, **self.recipe.params},
+            "strategy": {"name": self.strategy.name, **self.strategy.params},
+            "plan": asdict(self.plan),
+            "oracle": self.oracle.model_dump(),
+        }
+
+    @property
+    def id(self) -> str:
+        """sha256 of the canonical JSON, first 12 hex digits: the name of the run's file."""
+        text = json.dumps(self.values(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What one TOML file asks for.
+
+    Attributes:
+        name: shown in the report.
+        about: a sentence or two, shown in the report.
+        specs: every run, in the order of the grid.
+    """
+
+    name: str
+    about: str
+    specs: tuple[Spec, ...]
+
+
+def read_spec(values: Mapping[str, Any], where: str = "the spec") -> Spec:
+    """Return the spec in plain values.
+
+    Raises:
+        InputError: a key is unknown (with "did you mean") or a value breaks a rule; every complaint is listed.
+    """
+    try:
+        return Spec.model_validate(values)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            key = ".".join(str(part) for part in item["loc"])
+            if item["type"] == "extra_forbidden":
+                known = Oracle.model_fields if key.startswith("oracle.") else Spec.model_fields
+                lines.append(f"{key} is unknown. {did_you_mean(str(item['loc'][-1]), known)}")
+            elif item["type"] == "missing":
+                lines.append(f"{key} is missing.")
+            else:
+                ours = item["type"] == "value_error"
+                lines.append(item["msg"].removeprefix("Value error, ") if ours else f"{key}: {item['msg']}.")
+        raise InputError(f"{where}: " + " ".join(lines)) from error
+
+
+def read_bench(path: Path, scale: str | None = None) -> Bench:
+    """Return the runs that a TOML file describes.
+
+    The file holds the tables of one spec (`[task]`, `[recipe]`, `[strategy]`, `[plan]`, `[oracle]`), and `[grid]`:
+    dotted keys with lists of values, e.g. `"strategy.name" = ["random", "margin"]`, `"plan.seed" = [0, 1, 2]`; every
+    combination is one run. A grid key may also name a whole table, with inline tables as values. `[scale.NAME]` holds
+    dotted keys that replace values (or grid lists) when that scale is asked for.
+
+    Raises:
+        InputError: the file is missing, is no TOML, or holds an unknown key.
+    """
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except FileNotFoundError as error:
+        raise InputError(f"There is no file {path}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no valid TOML: {error}.") from error
+    known = (*Spec.model_fields, "grid", "scale", "name", "about")
+    for key in content:
+        if key not in known:
+            raise InputError(f"{path}: {key} is unknown. {did_you_mean(key, known)}")
+    scales: dict[str, Any] = content.pop("scale", {})
+    grid: dict[str, Any] = content.pop("grid", {})
+    name, about = content.pop("name", path.stem), content.pop("about", "")
+    if scale is not None and scale not in scales and scale != "mini":
+        raise InputError(f"{path} has no scale {scale!r}. {did_you_mean(scale, ['mini', *scales])}")
+    for key, value in scales.get(scale or "", {}).items():
+        if key in grid:
+            grid[key] = value
+        else:
+            _put(content, key, value, path)
+    for key, choices in grid.items():
+        if not isinstance(choices, list) or not choices:
+            raise InputError(f"{path}: grid.{key} must be a list with at least one value; it is {choices!r}.")
+    specs = []
+    for combination in product(*grid.values()):
+        values = deepcopy(content)
+        for key, value in zip(grid, combination, strict=True):
+            _put(values, key, value, path)
+        specs.append(read_spec(values, str(path)))
+    unique = {spec.id: spec for spec in specs}
+    return Bench(str(name), str(about), tuple(unique.values()))
+
+
+def _put(values: dict[str, Any], dotted: str, value: Any, path: Path) -> None:
+    *tables, last = dotted.split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise InputError(f"{path}: {dotted} goes through {table}, which is no table.")
+    values[last] = deepcopy(value)

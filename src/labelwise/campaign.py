@@ -1,0 +1,435 @@
+"""Ask and tell until the budget is spent: the only place where a recipe and a strategy meet."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.checks import check_count
+from labelwise.data.base import Labelled, Task
+from labelwise.errors import BadAnswer, Conflict, InputError
+from labelwise.events import Answered, Asked, Event, Fitted, Opened, Plan, State, replay
+from labelwise.functional.metrics import measure
+from labelwise.models.base import Predictor, Progress, Recipe
+from labelwise.oracle import Answer
+from labelwise.seeds import generator
+from labelwise.signals import Needs, Signals, View
+from labelwise.store.base import Store
+from labelwise.strategies.base import Outcome, Proposal, Strategy
+
+__all__ = ["Campaign", "Plan", "Refused", "describe"]
+
+# Signals that the campaign itself knows; every other one comes from the predictor.
+_OWN = {"features", "y"}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An answer that was not recorded, and why, in words."""
+
+    answer: Answer
+    why: str
+
+
+def describe(thing: Any) -> dict[str, Any]:
+    """Return what a recipe or strategy is, as JSON values: its class and its fields."""
+    cls = type(thing)
+    if is_dataclass(thing) and not isinstance(thing, type):
+        parts = {f.name: _plain(getattr(thing, f.name)) for f in fields(thing)}
+    else:
+        parts = {}
+    return {"class": f"{cls.__module__}:{cls.__qualname__}", **parts}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, Sequence):
+        return [_plain(v) for v in value]
+    # Estimators and callables: their repr or qualified name identifies them without importing anything back.
+    return getattr(value, "__qualname__", None) or " ".join(repr(value).split())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Campaign:
+    """Buys labels round by round: `while ids := campaign.ask(): campaign.tell(oracle.answer(ids))`.
+
+    `ask` fits, measures, lets a learned policy hear what its last batch bought, and proposes; `tell` only records.
+    Both may be called by different processes on different days: everything lies in the store, and reopening a store
+    with the same arguments goes on where it stood.
+
+    Args:
+        task: the samples and who is pool, validation and test.
+        recipe: how to fit.
+        strategy: what to ask for.
+        store: where events lie; an empty one opens a new campaign.
+        plan: seed, batch sizes, budget; None takes the stored plan.
+        notes: JSON values kept with the opening (a benchmark's spec, a project's name).
+        progress: called as (what, done, total) during long steps.
+
+    Raises:
+        MissingSignal: the strategy needs a signal that neither recipe nor task gives, in words, at once.
+        InputError: the store was opened with another plan, strategy, recipe or task.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        recipe: Recipe,
+        strategy: Strategy,
+        store: Store,
+        plan: Plan | None = None,
+        *,
+        notes: Mapping[str, Any] | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        self.task, self.recipe, self.strategy, self.store = task, recipe, strategy, store
+        self.predictor: Predictor | None = None  # of the newest fit of this object; None before one
+        self._initial = deepcopy(strategy.state_dict())
+        self._progress = progress
+        extra = {"features"} if task.features is not None else set()
+        gives = Needs(
+            recipe.gives.pool | extra,
+            recipe.gives.labelled | extra | {"y"},
+            recipe.gives.validation | extra | {"y"},
+        )
+        strategy.needs.check(gives, type(strategy).__name__, type(recipe).__name__)
+        self._state = replay(store.read())
+        if self._state.opened is None:
+            if plan is None:
+                raise InputError("A new campaign needs a plan: how many labels to start with, a batch, a budget.")
+            self._open(plan, notes or {})
+        self._same(plan)
+        self.plan = self._opened.plan
+        self._pool_mask = np.zeros(len(task.data), bool)
+        self._pool_mask[task.pool] = True
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Where the campaign stands, read afresh from the store."""
+        self._state = replay(self.store.read(self._state.seen), self._state)
+        return self._state
+
+    @property
+    def over(self) -> bool:
+        """True when the budget (or the pool) is spent and the last labels were fitted and measured."""
+        return self.state.over
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    def ask(self, n: int | None = None) -> tuple[int, ...]:
+        """Return the ids that wait for an answer; () when the campaign is over. Asking again is harmless.
+
+        Args:
+            n: how many to ask for this time instead of the plan's batch; ignored while ids are open.
+        """
+        if n is not None:
+            check_count(n, "n", 1)
+        while True:
+            state = self.state
+            if state.open_ids:
+                return state.open_ids
+            if state.over:
+                return ()
+            events, learned = self._next(state, n)
+            if not events:
+                return ()
+            try:
+                self.store.append(events, after=state.seen, state=learned)
+            except Conflict:
+                continue  # somebody asked or corrected meanwhile: read what they wrote and decide anew
+
+    def _next(self, state: State, n: int | None) -> tuple[list[Event], dict[str, Any] | None]:
+        """Return the events of one ask and the learned state that belongs to them."""
+        t, room = len(state.asks), state.room
+        pool = self._pool(state)
+        labels = state.labels
+        train = _with_given(self.task, labels)
+        cold = self.plan.cold and self._label_free()
+        size = min(room, n or (self.plan.start if t == 0 and not len(self.task.given) else self.plan.batch))
+        if len(train) == 0:  # nothing to learn from: round 0, or only passes so far
+            if size == 0:
+                return [], None
+            proposal, candidates = self._start(pool, size, t, cold)
+            return [self._asked(t, candidates, proposal)], None
+        stored = self.store.state()
+        self.strategy.load_state_dict(stored.get("strategy", self._initial))
+        seconds: dict[str, float] = {}
+        predictor = self._fit(train, pool, t, stored.get("predictor"), seconds)
+        validation = self._measure(predictor, self.task.validation, seconds)
+        test = self._measure(predictor, self.task.test, seconds)
+        if state.fits and state.asks:
+            start = perf_counter()
+            before = state.fits[-1].validation
+            self.strategy.learn(Outcome(t - 1, len(train), before, validation))
+            seconds["learn"] = perf_counter() - start
+        events: list[Event] = []
+        if size:
+            start = perf_counter()
+            candidates = self._candidates(pool, t)
+            view = self._view(predictor, candidates, train, t)
+            seconds["infer"] = perf_counter() - start
+            start = perf_counter()
+            proposal = self.strategy.propose(view.only(self.strategy.needs), size, self._rng(t, "propose"))
+            seconds["propose"] = perf_counter() - start
+            events.append(self._asked(t, candidates, proposal))
+        fit = {k: float(v) for k, v in predictor.notes.items()}
+        events.insert(0, Fitted(t, len(train), state.seen, validation, test, fit, seconds, _now()))
+        learned: dict[str, Any] = {"strategy": self.strategy.state_dict()}
+        if self.recipe.warm:
+            learned["predictor"] = dict(predictor.state_dict())
+        return events, learned if any(learned.values()) else None
+
+    def _fit(
+        self, train: Labelled, pool: NDArray[np.int64], t: int, previous: Any, seconds: dict[str, float]
+    ) -> Predictor:
+        start = perf_counter()
+        predictor = self.recipe.fit(
+            self.task.data,
+            train,
+            pool,
+            self.task.validation if len(self.task.validation) else None,
+            self.task.n_classes,
+            self._rng(t, "fit"),
+            previous=previous if self.recipe.warm else None,
+            progress=self._phase("fit"),
+        )
+        seconds["fit"] = perf_counter() - start
+        self.predictor = predictor
+        return predictor
+
+    def _measure(self, predictor: Predictor, part: Labelled | None, seconds: dict[str, float]) -> dict[str, Any]:
+        if part is None or len(part) == 0:
+            return {}
+        start = perf_counter()
+        probs = predictor.infer(self.task.data, part.ids, frozenset({"probs"}), self._phase("measure")).need("probs")
+        metrics = measure(probs, part.y, self.task.n_classes)
+        seconds["measure"] = seconds.get("measure", 0.0) + perf_counter() - start
+        return metrics
+
+    def _view(self, predictor: Predictor, candidates: NDArray[np.int64], train: Labelled, t: int) -> View:
+        needs = self.strategy.needs
+        validation = self.task.validation
+
+        def part(ids: NDArray[np.int64], y: NDArray[np.int64] | None, names: frozenset[str]) -> Signals:
+            asked = names - _OWN
+            told = predictor.infer(self.task.data, ids, asked, self._phase("infer")) if asked else Signals(ids)
+            own: dict[str, Any] = {}
+            if "features" in names and self.task.features is not None:
+                own["features"] = self.task.features[ids]
+            if "y" in names and y is not None:
+                own["y"] = y
+            given = {name: getattr(told, name) for name in told.names if not name.startswith("scalars.")}
+            return Signals(ids, **{**given, **own}, scalars=told.scalars)
+
+        return View(
+            part(candidates, None, needs.pool),
+            part(train.ids, train.y, needs.labelled),
+            part(validation.ids, validation.y, needs.validation),
+            self.task.n_classes,
+            tuple(self.task.data.modalities),
+            t,
+            dict(predictor.notes),
+        )
+
+    def _start(
+        self, pool: NDArray[np.int64], size: int, t: int, cold: bool
+    ) -> tuple[Proposal, NDArray[np.int64]]:
+        """Return the proposal of a round without any label: random and common to all strategies, unless cold."""
+        if cold and self.task.features is not None:
+            candidates = self._candidates(pool, t)
+            nobody = Signals(np.empty(0, np.int64), features=self.task.features[:0])
+            view = View(
+                Signals(candidates, features=self.task.features[candidates]),
+                nobody,
+                nobody,
+                self.task.n_classes,
+                tuple(self.task.data.modalities),
+                t,
+            )
+            return self.strategy.propose(view.only(self.strategy.needs), size, self._rng(t, "propose")), candidates
+        rows = self._rng(t, "start").permutation(pool.size)[:size]
+        return Proposal(rows), pool
+
+    def fit(self, state: State | None = None) -> Predictor:
+        """Return the predictor that `ask` would fit on the answers so far; nothing is measured or recorded.
+
+        Args:
+            state: fit as of this earlier state instead (a cold recipe gives the predictor of that day again).
+
+        Raises:
+            InputError: there is no label to learn from.
+        """
+        at = state or self.state
+        train = _with_given(self.task, at.labels)
+        if len(train) == 0:
+            raise InputError("There is no label yet to fit a model on. Tell some answers first.")
+        return self._fit(train, self._pool(at), len(at.asks), self.store.state().get("predictor"), {})
+
+    # -- telling ---------------------------------------------------------------------------------------------------
+
+    def tell(self, answers: Iterable[Answer | tuple[int, int | None]], *, correct: bool = False) -> None:
+        """Record answers; some now and some later is fine. Never trains. All or nothing.
+
+        Args:
+            answers: `Answer`s, or (id, label) pairs; label None is a pass.
+            correct: allow a second, different answer for an id; both stay in the store, the newer counts.
+
+        Raises:
+            BadAnswer: an answer is refused (unknown id, never asked, told before, no such class); nothing is
+                recorded then. `tell_some` keeps the good ones.
+        """
+        _, refused = self._tell(answers, correct=correct, all_or_nothing=True)
+        if refused:
+            more = f" ({len(refused) - 1} more are refused, too.)" if len(refused) > 1 else ""
+            raise BadAnswer(refused[0].why + more)
+
+    def tell_some(
+        self, answers: Iterable[Answer | tuple[int, int | None]], *, correct: bool = False
+    ) -> tuple[tuple[Answer, ...], tuple[Refused, ...]]:
+        """Record every answer that can be, and return (recorded, refused with the reason in words)."""
+        return self._tell(answers, correct=correct, all_or_nothing=False)
+
+    def _tell(
+        self, answers: Iterable[Answer | tuple[int, int | None]], *, correct: bool, all_or_nothing: bool
+    ) -> tuple[tuple[Answer, ...], tuple[Refused, ...]]:
+        given = [a if isinstance(a, Answer) else Answer(a[0], a[1]) for a in answers]
+        while True:
+            state = self.state
+            good, refused, events = self._judge(state, given, correct)
+            if not events or (refused and all_or_nothing):
+                return tuple(good), tuple(refused)
+            try:
+                self.store.append(events, after=state.seen)
+            except Conflict:
+                continue  # somebody told meanwhile: judge against what they wrote
+            return tuple(good), tuple(refused)
+
+    def _judge(
+        self, state: State, given: list[Answer], correct: bool
+    ) -> tuple[list[Answer], list[Refused], list[Event]]:
+        open_ids, told = set(state.open_ids), {i: a.label for i, a in state.answers.items()}
+        good: list[Answer] = []
+        refused: list[Refused] = []
+        events: list[Event] = []
+        for answer in given:
+            why = self._objection(answer, open_ids, told, correct)
+            if why:
+                refused.append(Refused(answer, why))
+                continue
+            again = answer.id in told
+            open_ids.discard(answer.id)
+            told[answer.id] = answer.label
+            good.append(answer)
+            label = None if answer.label is None else int(answer.label)
+            events.append(
+                Answered(int(answer.id), label, answer.annotator, answer.seconds, correction=again, at=_now())
+            )
+        return good, refused, events
+
+    def _objection(self, answer: Answer, open_ids: set[int], told: dict[int, int | None], correct: bool) -> str:
+        i, label, top = answer.id, answer.label, self.task.n_classes
+        if isinstance(i, bool) or not isinstance(i, int | np.integer) or not 0 <= i < len(self.task.data):
+            return f"Sample {i!r} does not exist; ids run from 0 to {len(self.task.data) - 1}."
+        if label is not None and (
+            isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < top
+        ):
+            return f"Sample {i}: {label!r} is no class; classes run from 0 to {top - 1}, None is a pass."
+        if i in told:
+            if told[i] == label:
+                return f"Sample {i} was already told with this answer; nothing to do."
+            if not correct:
+                return f"Sample {i} was already told as {told[i]!r}; say that it is a correction to change it."
+            return ""
+        return "" if i in open_ids else f"Sample {i} was never asked for."
+
+    # -- small parts -----------------------------------------------------------------------------------------------
+
+    @property
+    def _opened(self) -> Opened:
+        if self._state.opened is None:
+            raise InputError("This campaign was never opened.")
+        return self._state.opened
+
+    def _open(self, plan: Plan, notes: Mapping[str, Any]) -> None:
+        versions = {"labelwise": version("labelwise"), "python": platform.python_version(), "numpy": np.__version__}
+        opened = Opened(
+            plan, describe(self.strategy), describe(self.recipe), self.task.fingerprint(), versions, notes, _now()
+        )
+        try:
+            self.store.append([opened], after=0)
+        except Conflict:
+            pass  # another process opened it first; _same decides whether it is the same campaign
+        self._state = replay(self.store.read())
+
+    def _same(self, plan: Plan | None) -> None:
+        opened = self._opened
+        pairs: list[tuple[str, Any, Any]] = [
+            ("strategy", dict(opened.strategy), describe(self.strategy)),
+            ("recipe", dict(opened.recipe), describe(self.recipe)),
+            ("task", dict(opened.task), self.task.fingerprint()),
+        ]
+        if plan is not None:
+            pairs.append(("plan", opened.plan, plan))
+        for what, stored, now in pairs:
+            if stored != now:
+                raise InputError(
+                    f"This store was opened with another {what}: it holds {stored}; it is now given {now}. "
+                    "Use the same, or a new store."
+                )
+
+    def _rng(self, t: int, what: str) -> np.random.Generator:
+        return generator(self.plan.seed, "round", t, what)
+
+    def _pool(self, state: State) -> NDArray[np.int64]:
+        """Ids that may still be asked for, ascending."""
+        mask = self._pool_mask.copy()
+        mask[list(state.answers)] = False
+        mask[list(state.open_ids)] = False
+        return np.flatnonzero(mask)
+
+    def _candidates(self, pool: NDArray[np.int64], t: int) -> NDArray[np.int64]:
+        if self.plan.candidates is None or self.plan.candidates >= pool.size:
+            return pool
+        return np.sort(self._rng(t, "candidates").choice(pool, self.plan.candidates, replace=False))
+
+    def _label_free(self) -> bool:
+        needs = self.strategy.needs
+        return needs.pool <= {"features"} and needs.labelled <= {"features"} and not needs.validation
+
+    def _asked(self, t: int, candidates: NDArray[np.int64], proposal: Proposal) -> Asked:
+        rows = proposal.rows
+        ids = tuple(int(i) for i in candidates[rows])
+        scores = None if proposal.scores is None else tuple(float(s) for s in proposal.scores[rows])
+        return Asked(t, ids, scores, _plain(dict(proposal.notes)), _now())
+
+    def _phase(self, what: str) -> Progress | None:
+        if self._progress is None:
+            return None
+        tell = self._progress
+        return lambda done, total: tell(what, done, total)
+
+
+def _with_given(task: Task, labels: Mapping[int, int]) -> Labelled:
+    """Return the training set: given labels and bought ones, ordered by id so that the order of answers is nothing."""
+    both = dict(zip(task.given.ids.tolist(), task.given.y.tolist(), strict=True)) | dict(labels)
+    ids = np.array(sorted(both), dtype=np.int64)
+    return Labelled(ids, np.array([both[i] for i in ids.tolist()], dtype=np.int64))

@@ -1,0 +1,74 @@
+"""The command `labelwise`: every command is a thin face over the library; errors are two lines, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from labelwise.cli.bench import bench_command, demo_command, run_command
+from labelwise.cli.data import download_command, recipes_command, tasks_command
+from labelwise.cli.people import ask_command, export_command, new_command, status_command, tell_command
+from labelwise.cli.report import report_command
+from labelwise.cli.select import select_command, strategies_command
+from labelwise.errors import LabelwiseError
+
+app = typer.Typer(
+    name="labelwise",
+    help="Decide which unlabelled samples are worth a person's time, and prove what each label bought.",
+    epilog="Start with: labelwise demo",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+_PANELS = {
+    "See it work": {"demo": demo_command},
+    "Choose from arrays": {"select": select_command},
+    "Label your own files": {
+        "new": new_command,
+        "ask": ask_command,
+        "tell": tell_command,
+        "status": status_command,
+        "export": export_command,
+    },
+    "Compare strategies": {"run": run_command, "bench": bench_command, "report": report_command},
+    "Look things up": {
+        "strategies": strategies_command,
+        "tasks": tasks_command,
+        "recipes": recipes_command,
+        "download": download_command,
+    },
+}
+for _panel, _commands in _PANELS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, rich_help_panel=_panel, no_args_is_help=_name in {"select", "bench", "run"})(_command)
+
+
+def main() -> None:
+    """Run the command line; every error that labelwise raises becomes words and exit code 2."""
+    try:
+        app(standalone_mode=False)
+    except LabelwiseError as error:
+        _complain(str(error))
+        sys.exit(2)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _complain("Stopped. Nothing that was recorded is lost; the same command goes on from here.")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe (head, less) had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _complain(words: str) -> None:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(Text("error: ", style="bold red") + Text(words))

@@ -1,0 +1,186 @@
+"""`labelwise demo`, `run` and `bench`: campaigns with a simulated annotator, with progress and an ETA."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from labelwise.bench.launch import Job
+    from labelwise.bench.spec import Bench
+
+
+def _command() -> str:
+    return shlex.join(["labelwise", *sys.argv[1:]])
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _load(spec: dict[str, Any]) -> Any:
+    """Return the data of a spec, for thumbnails and diversity in the report."""
+    from labelwise import data
+
+    params = dict(spec["task"])
+    return data.make(params.pop("name"), **params)
+
+
+def _launch(bench: Bench, folder: Path, jobs: int) -> None:
+    """Run what is not finished, with one bar for all runs; complain at the end about what failed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from labelwise.bench.launch import launch
+    from labelwise.errors import LabelwiseError
+
+    console = Console(stderr=True)
+    quiet = not console.is_terminal
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=quiet,
+    )
+    line = bar.add_task(f"{len(bench.specs)} runs", total=1.0)
+    lines: dict[int, Any] = {}
+    told: set[int] = set()
+
+    def watch(jobs_now: Sequence[Job]) -> None:
+        done = sum(job.status == "done" for job in jobs_now)
+        share = sum(job.share for job in jobs_now) / len(jobs_now)
+        bar.update(line, completed=share, description=f"{done} of {len(jobs_now)} runs")
+        for job in jobs_now:
+            key = id(job)
+            if job.status == "running":
+                if key not in lines:
+                    lines[key] = bar.add_task("", total=1.0)
+                words = f"  {job.spec.strategy.name}, seed {job.spec.plan.seed}: {job.bought} of {job.budget} labels"
+                bar.update(lines[key], completed=job.share, description=words)
+            elif key in lines:
+                bar.remove_task(lines.pop(key))
+                if quiet and key not in told:
+                    told.add(key)
+                    console.print(
+                        f"{done} of {len(jobs_now)} runs; {job.status}: {job.spec.strategy.name}, "
+                        f"seed {job.spec.plan.seed}",
+                        highlight=False,
+                    )
+
+    with bar:
+        everything = launch(
+            bench.specs, folder, jobs=jobs, notes={"command": _command(), "bench": bench.name}, watch=watch
+        )
+    bad = [job for job in everything if job.status in ("failed", "busy")]
+    if bad:
+        listed = "\n".join(f"  {job.spec.id} ({job.spec.strategy.name}, seed {job.spec.plan.seed}): {job.why}" for job in bad)
+        raise LabelwiseError(f"{len(bad)} of {len(everything)} runs did not finish:\n{listed}\nThe others are kept.")
+
+
+def _report(bench: Bench, folder: Path, out: Path) -> None:
+    from rich.console import Console
+
+    from labelwise.bench.compare import compare
+    from labelwise.bench.report import write_report
+    from labelwise.bench.results import read_run
+    from labelwise.bench.run import run_file
+    from labelwise.bench.table import summary_table
+
+    runs = [read_run(run_file(folder, spec)) for spec in bench.specs]
+    paths = write_report(runs, out, name=bench.name, about=bench.about, load=_load)
+    console = Console()
+    comparison = compare(runs)
+    console.print(comparison.headline, highlight=False)
+    console.print(summary_table(comparison))
+    console.print(f"Report: {paths['html']}", highlight=False, soft_wrap=True)
+
+
+def demo_command(
+    folder: Annotated[Path, typer.Option("--folder", help="Where runs and report go.")] = Path("demo"),
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes at a time; default: one a core.")] = None,
+) -> None:
+    """Compare four strategies on real handwritten digits, five seeds each (two to three minutes on two cores).
+
+    Shows progress, prints the table, and writes a report to look at. Stop it whenever you like: the same command goes
+    on where it stopped.
+    """
+    from labelwise.bench.protocols import find
+    from labelwise.bench.spec import read_bench
+
+    bench = read_bench(find("demo"))
+    _launch(bench, folder, jobs or _cores())
+    _report(bench, folder, folder / "report.html")
+
+
+def bench_command(
+    grid: Annotated[Path | None, typer.Argument(help="A TOML file: one spec and a [grid].")] = None,
+    protocol: Annotated[str | None, typer.Option(help="A named protocol instead of a file, e.g. uncertainty/mnist.")] = None,
+    folder: Annotated[Path | None, typer.Option("--folder", "-f", help="Where runs go; default: runs/NAME.")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes at a time.")] = 1,
+    scale: Annotated[str | None, typer.Option(help="mini (the default) or another [scale.NAME] of the file.")] = None,
+    report: Annotated[bool, typer.Option(help="Write report.html beside the runs when all are finished.")] = True,
+    dry: Annotated[bool, typer.Option("--dry", help="Only list what would run.")] = False,
+) -> None:
+    """Run every spec of a grid, one process each; finished runs are skipped, unfinished ones go on.
+
+    Example: labelwise bench grid.toml --jobs 2
+
+    [bold]grid.toml[/bold] holds the tables of one spec and the values to vary:
+
+    \\[task]      name = "digits"
+    \\[recipe]    name = "logistic"
+    \\[plan]      start = 20, batch = 20, budget = 300
+    \\[grid]      "strategy.name" = \\["random", "margin"]
+                "plan.seed" = \\[0, 1, 2, 3, 4]
+    """
+    from labelwise.bench.launch import is_finished
+    from labelwise.bench.protocols import find
+    from labelwise.bench.spec import read_bench
+    from labelwise.errors import InputError
+
+    if (grid is None) == (protocol is None):
+        raise InputError("Give a TOML file or --protocol NAME, one of the two.")
+    bench = read_bench(grid if grid is not None else find(protocol or ""), scale)
+    where = folder or Path("runs") / bench.name
+    if dry:
+        for spec in bench.specs:
+            state = "finished" if is_finished(spec, where) else "to run"
+            typer.echo(f"{spec.id}  {state:8}  {spec.task.name}  {spec.strategy.name}  seed {spec.plan.seed}")
+        return
+    _launch(bench, where, jobs)
+    if report:
+        _report(bench, where, where / "report.html")
+
+
+def run_command(
+    spec: Annotated[Path, typer.Argument(help="A TOML file with one spec (or a grid of one).")],
+    folder: Annotated[Path, typer.Option("--folder", "-f", help="Where the run's file goes.")] = Path("runs"),
+) -> None:
+    """Run one spec in this process, to its end or from where it stopped.
+
+    Example: labelwise run spec.toml
+    """
+    from labelwise.bench.run import run
+    from labelwise.bench.spec import read_bench
+    from labelwise.cli.progress import phase_bar
+    from labelwise.errors import InputError
+
+    bench = read_bench(spec)
+    if len(bench.specs) != 1:
+        raise InputError(f"{spec} describes {len(bench.specs)} runs; use `labelwise bench {spec}` for a grid.")
+    with phase_bar("labels bought") as tell:
+        done = run(bench.specs[0], folder, notes={"command": _command(), "bench": bench.name}, tell=tell)
+    last = done.fits[-1]
+    measured = last.test or last.validation
+    typer.echo(f"{last.n_labelled} labels: accuracy {measured['accuracy']:.3f}" if measured else f"{last.n_labelled} labels")
+    typer.echo(f"Run: {done.path}")

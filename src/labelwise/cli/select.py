@@ -1,0 +1,131 @@
+"""`labelwise select` and `labelwise strategies`: pick rows from files of arrays, and look up how."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from labelwise.strategies.base import Strategy
+
+_ARRAYS = "An .npy (memory-mapped), .npz (file.npz:key), .parquet or .csv file"
+
+
+def _array(words: str) -> Any:
+    return typer.Option(help=words, metavar="FILE", show_default=False)
+
+
+def select_command(
+    strategy: Annotated[str, typer.Option(help="Its name; `labelwise strategies` lists them.")],
+    budget: Annotated[int, typer.Option(help="How many rows to pick.", min=1)],
+    probs: Annotated[Path | None, _array(f"Class probabilities of the pool, n x C. {_ARRAYS}.")] = None,
+    embeddings: Annotated[Path | None, _array("Embeddings of the pool, n x D.")] = None,
+    features: Annotated[Path | None, _array("Label-free features of the pool, n x F.")] = None,
+    labelled_probs: Annotated[Path | None, _array("Class probabilities of what is labelled.")] = None,
+    labelled_embeddings: Annotated[Path | None, _array("Embeddings of what is labelled.")] = None,
+    labelled_features: Annotated[Path | None, _array("Features of what is labelled.")] = None,
+    labelled_y: Annotated[Path | None, _array("Class indices of what is labelled.")] = None,
+    ids: Annotated[
+        Path | None, _array("Names of the pool's rows: column `id`, or the first, of a table.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the CSV here, not to the screen.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random, ties included.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Pick the rows of your arrays that are worth labelling next.
+
+    The CSV has the columns id, row, score and rank, best first; a higher score means ask sooner, and strategies that
+    weigh whole batches leave it empty.
+
+    Example: labelwise select --strategy margin --probs probs.npy --ids items.csv --budget 100 --out picked.csv
+    """
+    import numpy as np
+
+    from labelwise.arrays import read_array, read_ids, write_picks
+    from labelwise.errors import ShapeError
+    from labelwise.selection import proposal
+
+    def given(files: dict[str, Path | None]) -> dict[str, Any]:
+        return {
+            name: read_array(*_split(file), axes=1 if name == "y" else 2)
+            for name, file in files.items()
+            if file
+        }
+
+    pool = given({"probs": probs, "embeddings": embeddings, "features": features})
+    labelled = given(
+        {
+            "probs": labelled_probs,
+            "embeddings": labelled_embeddings,
+            "features": labelled_features,
+            "y": labelled_y,
+        }
+    )
+    names = read_ids(ids) if ids else None
+    if not pool and names is not None:  # random needs nothing but to know how many there are
+        pool = {"ids": np.arange(len(names))}
+    found = proposal(strategy, pool, budget, labelled=labelled or None, seed=seed)
+    n = len(next(iter(pool.values())))
+    if names is not None and len(names) != n:
+        raise ShapeError(f"{ids} must name one id a row, {n}; it names {len(names)}.")
+    if budget > n:
+        typer.echo(f"The pool has {n} rows, fewer than the budget of {budget}: all are picked.", err=True)
+    called = names if names is not None else np.arange(n)
+    text = write_picks(out, called.tolist(), found.rows, found.scores)
+    if as_json:
+        rows = found.rows.tolist()
+        scores = None if found.scores is None else [float(found.scores[row]) for row in rows]
+        picked = {
+            "strategy": strategy,
+            "rows": rows,
+            "ids": [called[row].item() for row in rows],
+            "scores": scores,
+        }
+        typer.echo(json.dumps(picked))
+    elif out is None:
+        typer.echo(text, nl=False)
+    else:
+        typer.echo(f"{found.rows.size} of {n} rows picked by {strategy}: {out}", err=True)
+
+
+def strategies_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """List the strategies: what each asks for, which arrays it needs, and where it comes from."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from labelwise.strategies import TABLE, make
+
+    rows = [_described(name, make(name)) for name in TABLE]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("name", "asks for", "needs", "source", header_style="bold", show_lines=True)
+    for row in rows:
+        needs = "\n".join(f"{part}: {', '.join(names)}" for part, names in row["needs"].items() if names)
+        table.add_row(row["name"], row["asks_for"], needs or "nothing", row["source"])
+    Console().print(table)
+
+
+def _described(name: str, strategy: Strategy) -> dict[str, Any]:
+    words = (type(strategy).__doc__ or "").strip()
+    source = words.partition("Source:")[2].strip().split("\n\n")[0]
+    needs = {part: sorted(getattr(strategy.needs, part)) for part in ("pool", "labelled", "validation")}
+    return {
+        "name": name,
+        "asks_for": words.splitlines()[0] if words else "",
+        "needs": needs,
+        "source": " ".join(source.split()),
+    }
+
+
+def _split(file: Path) -> tuple[Path, str | None]:
+    """Return the file and the key of "archive.npz:key"; a Windows drive's colon is no key's."""
+    name, colon, key = file.name.rpartition(":")
+    return (file.with_name(name), key) if colon and name else (file, None)

@@ -1,0 +1,333 @@
+"""Ask and tell: what is refused and in which words, passes, corrections, two processes at once, other arguments."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fake
+from labelwise import make
+from labelwise.campaign import Campaign, Plan, describe
+from labelwise.data.base import NOBODY, ArrayDataset, Labelled, Task
+from labelwise.errors import BadAnswer, Conflict, EmptyPool, InputError, MissingSignal
+from labelwise.events import Answered
+from labelwise.oracle import Answer, SimulatedOracle
+from labelwise.signals import Needs
+from labelwise.store.memory import MemoryStore
+from labelwise.strategies.base import Proposal, Strategy
+
+PLAN = Plan(seed=1, start=6, batch=4, budget=20)
+
+
+def opened(store=None, plan=PLAN, strategy="margin", task=None, recipe=None):
+    return Campaign(task or fake.task(), recipe or fake.FakeRecipe(), make(strategy), store or MemoryStore(), plan)
+
+
+def test_asking_again_returns_the_same_open_ids_and_records_nothing():
+    campaign = opened()
+    ids = campaign.ask()
+    before = len(campaign.store.read())
+    assert campaign.ask() == ids
+    assert len(campaign.store.read()) == before
+    campaign.tell([(ids[2], 0)])
+    assert campaign.ask() == ids[:2] + ids[3:]
+
+
+def test_n_overrides_the_plans_batch_but_not_the_budget():
+    campaign = opened()
+    campaign.tell([(i, 0) for i in campaign.ask(3)])
+    assert len(campaign.state.asks[0].ids) == 3
+    campaign.tell([(i, i % 3) for i in campaign.ask(9)])
+    assert len(campaign.ask(100)) == 8  # 20 - 3 - 9
+    with pytest.raises(InputError, match="n must be a whole number of at least 1; it is 0"):
+        campaign.ask(0)
+
+
+@pytest.mark.parametrize(
+    "answer, why",
+    [
+        ((9999, 0), "Sample 9999 does not exist; ids run from 0 to 241."),
+        ((-1, 0), "Sample -1 does not exist"),
+        (("7", 0), "Sample '7' does not exist"),
+        ((True, 0), "Sample True does not exist"),
+        ((None, 0), "Sample None does not exist"),
+    ],
+)
+def test_an_unknown_id_is_refused(answer, why):
+    campaign = opened()
+    campaign.ask()
+    with pytest.raises(BadAnswer) as error:
+        campaign.tell([answer])
+    assert why in str(error.value)
+
+
+def test_wrong_labels_and_unasked_samples_are_refused_row_by_row_and_the_good_rows_are_kept():
+    campaign = opened()
+    ids = campaign.ask()
+    never = next(i for i in range(200) if i not in ids)
+    told = [(ids[0], 0), (ids[1], 3), (ids[2], "cat"), (never, 1), (ids[0], 1), (ids[0], 0), (ids[3], None), (ids[4], 1.0)]
+    good, refused = campaign.tell_some(told)
+    assert [(a.id, a.label) for a in good] == [(ids[0], 0), (ids[3], None)]
+    assert [r.why for r in refused] == [
+        f"Sample {ids[1]}: 3 is no class; classes run from 0 to 2, None is a pass.",
+        f"Sample {ids[2]}: 'cat' is no class; classes run from 0 to 2, None is a pass.",
+        f"Sample {never} was never asked for.",
+        f"Sample {ids[0]} was already told as 0; say that it is a correction to change it.",
+        f"Sample {ids[0]} was already told with this answer; nothing to do.",
+        f"Sample {ids[4]}: 1.0 is no class; classes run from 0 to 2, None is a pass.",
+    ]
+    assert set(campaign.ask()) == set(ids) - {ids[0], ids[3]}
+
+
+def test_tell_is_all_or_nothing():
+    campaign = opened()
+    ids = campaign.ask()
+    with pytest.raises(BadAnswer, match="1 more are refused"):
+        campaign.tell([(ids[0], 0), (ids[1], 7), (ids[2], 8)])
+    assert campaign.state.answers == {}
+
+
+def test_a_correction_keeps_both_answers_and_the_newer_counts():
+    campaign = opened()
+    ids = campaign.ask()
+    campaign.tell([(ids[0], 0)])
+    campaign.tell([(ids[0], 2)], correct=True)
+    assert campaign.state.labels == {ids[0]: 2}
+    told = [e for e in campaign.store.read() if isinstance(e, Answered)]
+    assert [(e.label, e.correction) for e in told] == [(0, False), (2, True)]
+
+
+def test_passes_cost_nothing_and_are_not_asked_again():
+    campaign = opened()
+    who = SimulatedOracle(fake.truth(), 3, passes=0.5, seed=2)
+    while ids := campaign.ask():
+        campaign.tell(who.answer(ids))
+    state = campaign.state
+    assert len(state.labels) == 20  # 200 samples and half of them answered: the budget is reached
+    assert state.passes and not state.passes & state.labels.keys()
+    every = [i for a in state.asks for i in a.ids]
+    assert len(every) == len(set(every))
+
+
+def test_a_pool_of_passes_ends():
+    campaign = opened(task=fake.task(n=30), plan=Plan(start=4, batch=4, budget=10))
+    for _ in range(100):
+        if not (ids := campaign.ask()):
+            break
+        campaign.tell([(i, None) for i in ids])
+    assert campaign.over
+    assert len(campaign.state.passes) == 30
+    assert campaign.state.fits == ()
+
+
+def test_given_labels_are_learned_from_and_round_0_is_the_strategys():
+    base = fake.task()
+    y = fake.truth()
+    task = Task(base.name, base.data, base.classes, base.pool[20:], base.validation, base.test, Labelled(base.pool[:20], y[:20]))
+    campaign = opened(task=task)
+    ids = campaign.ask()
+    assert len(ids) == PLAN.batch
+    assert campaign.state.fits[0].n_labelled == 20
+    assert min(ids) >= 20
+
+
+def test_two_askers_get_the_same_batch():
+    store = MemoryStore()
+    one, two = opened(store), opened(store)
+    ids = one.ask()
+    assert two.ask() == ids
+    one.tell([(i, 0) for i in ids])
+    assert one.ask() == two.ask()
+
+
+def test_an_asker_overtaken_during_its_fit_takes_the_other_ones_batch():
+    class Racing(MemoryStore):
+        rival = None
+
+        def append(self, events, *, after, state=None):
+            if Racing.rival is not None and any(type(e).__name__ == "Asked" for e in events):
+                rival, Racing.rival = Racing.rival, None
+                self.theirs = rival.ask()
+            return super().append(events, after=after, state=state)
+
+    store = Racing()
+    campaign = opened(store)
+    campaign.tell([(i, i % 3) for i in campaign.ask()])
+    Racing.rival = opened(store)
+    mine = campaign.ask()
+    assert mine == store.theirs
+    assert len(campaign.state.asks) == 2
+    with pytest.raises(Conflict):
+        store.append([Answered(mine[0], 0)], after=0)
+
+
+def test_a_learned_policy_that_loses_the_race_learns_once():
+    """State is reloaded before each attempt: losing and trying again must not learn twice."""
+
+    class Policy(Strategy):
+        needs = Needs()
+
+        def __init__(self):
+            self.heard = 0
+
+        def propose(self, view, n, rng):
+            return Proposal(np.arange(min(n, len(view.pool))))
+
+        def learn(self, outcome):
+            self.heard += 1
+
+        def state_dict(self):
+            return {"heard": self.heard}
+
+        def load_state_dict(self, state):
+            self.heard = state["heard"]
+
+    class Late(MemoryStore):
+        fail = 0
+
+        def append(self, events, *, after, state=None):
+            if self.fail and state is not None:
+                self.fail -= 1
+                raise Conflict("lost")
+            return super().append(events, after=after, state=state)
+
+    store = Late()
+    campaign = Campaign(fake.task(), fake.FakeRecipe(), Policy(), store, PLAN)
+    for _ in range(2):
+        campaign.tell([(i, i % 3) for i in campaign.ask()])
+    store.fail = 2
+    campaign.ask()
+    assert store.state()["strategy"] == {"heard": 1}
+
+
+def test_a_store_opened_with_something_else_is_refused_in_words():
+    store = MemoryStore()
+    opened(store).ask()
+    with pytest.raises(InputError, match="another strategy"):
+        opened(store, strategy="entropy")
+    with pytest.raises(InputError, match="another plan"):
+        opened(store, plan=Plan(seed=2, start=6, batch=4, budget=20))
+    with pytest.raises(InputError, match="another recipe"):
+        opened(store, recipe=fake.FakeRecipe(warm=True))
+    with pytest.raises(InputError, match="another task"):
+        opened(store, task=fake.task(n=201))
+    assert Campaign(fake.task(), fake.FakeRecipe(), make("margin"), store).plan == PLAN
+
+
+def test_a_new_campaign_needs_a_plan():
+    with pytest.raises(InputError, match="needs a plan"):
+        Campaign(fake.task(), fake.FakeRecipe(), make("random"), MemoryStore())
+
+
+def test_a_wrong_pairing_is_refused_at_construction():
+    class Greedy(Strategy):
+        needs = Needs(pool=frozenset({"draws"}))
+
+        def propose(self, view, n, rng):
+            raise AssertionError
+
+    with pytest.raises(MissingSignal, match="Greedy needs draws of the pool samples; FakeRecipe gives embeddings"):
+        Campaign(fake.task(), fake.FakeRecipe(), Greedy(), MemoryStore(), PLAN)
+
+
+def test_candidates_bound_what_is_scored():
+    seen = []
+
+    class Counting(Strategy):
+        def propose(self, view, n, rng):
+            seen.append(len(view.pool))
+            return Proposal(np.arange(n))
+
+    campaign = Campaign(
+        fake.task(), fake.FakeRecipe(), Counting(), MemoryStore(), Plan(seed=0, start=5, batch=5, budget=30, candidates=50)
+    )
+    while ids := campaign.ask():
+        campaign.tell([(i, i % 3) for i in ids])
+    assert seen == [50] * 5
+
+
+def test_a_cold_start_is_the_strategys_only_if_it_needs_no_labels():
+    class First(Strategy):
+        needs = Needs(pool=frozenset({"features"}))
+
+        def propose(self, view, n, rng):
+            return Proposal(np.argsort(view.pool.features[:, 0])[:n])
+
+    plan = Plan(seed=0, start=5, batch=5, budget=10, cold=True)
+    task = fake.task()
+    ids = Campaign(task, fake.FakeRecipe(), First(), MemoryStore(), plan).ask()
+    assert ids == tuple(np.argsort(task.features[:200, 0])[:5].tolist())
+    warm = Plan(seed=0, start=5, batch=5, budget=10)
+    assert opened(plan=plan).ask() == opened(plan=warm).ask()  # margin needs probs: random start either way
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"start": 0}, "plan.start must be a whole number of at least 1; it is 0"),
+        ({"batch": 2.5}, "plan.batch must be a whole number of at least 1; it is 2.5"),
+        ({"budget": 3}, "plan.start is 6, more than plan.budget, 3"),
+        ({"candidates": 3}, "plan.candidates is 3, less than plan.batch, 4"),
+        ({"seed": "x"}, "plan.seed must be a whole number; it is 'x'"),
+    ],
+)
+def test_a_wrong_plan_is_refused(change, words):
+    with pytest.raises(InputError, match=words):
+        Plan(**({"seed": 1, "start": 6, "batch": 4, "budget": 20} | change))
+
+
+def test_a_task_checks_its_parts():
+    data = ArrayDataset({"table": np.zeros((10, 2))})
+    ids = np.arange(10)
+    with pytest.raises(EmptyPool, match="empty pool"):
+        Task("t", data, ("a", "b"), ids[:0])
+    with pytest.raises(InputError, match="Sample 3 stands in both the pool and the validation"):
+        Task("t", data, ("a", "b"), ids[:5], Labelled(ids[3:4], np.array([0])))
+    with pytest.raises(InputError, match=r"task.pool holds ids outside \[0, 10\)"):
+        Task("t", data, ("a", "b"), np.array([11]))
+    with pytest.raises(InputError, match="task.test.y: row 0 is label 2"):
+        Task("t", data, ("a", "b"), ids[:5], NOBODY, Labelled(ids[5:6], np.array([2])))
+    with pytest.raises(InputError, match="two distinct classes"):
+        Task("t", data, ("a", "a"), ids)
+    with pytest.raises(InputError, match="5 stands there more than once"):
+        Task("t", data, ("a", "b"), np.array([5, 5]))
+
+
+def test_describe_names_class_and_fields():
+    assert describe(fake.FakeRecipe(True)) == {"class": "fake:FakeRecipe", "warm": True}
+
+
+def test_noise_replaces_the_label_at_the_given_rate_and_never_by_itself():
+    truth = np.zeros(4000, np.int64)
+    said = np.array([a.label for a in SimulatedOracle(truth, 4, noise=0.2, seed=5).answer(range(4000))])
+    assert 0.18 < (said != 0).mean() < 0.22  # binomial(4000, 0.2): three standard deviations are 0.019
+    wrong = np.bincount(said, minlength=4)[1:] / (said != 0).sum()
+    assert np.all(np.abs(wrong - 1 / 3) < 0.06)  # uniform among the other three
+
+
+def test_a_confusion_matrix_says_how_each_class_is_answered():
+    truth = np.repeat([0, 1], 2000)
+    matrix = np.array([[1.0, 0.0], [0.3, 0.7]])
+    said = np.array([a.label for a in SimulatedOracle(truth, 2, confusion=matrix, seed=1).answer(range(4000))])
+    assert (said[:2000] == 0).all()
+    assert 0.26 < (said[2000:] == 0).mean() < 0.34
+
+
+@pytest.mark.parametrize(
+    "kwargs, words",
+    [
+        ({"noise": 1.5}, r"oracle.noise must lie in \[0, 1\]; it is 1.5"),
+        ({"noise": 0.1, "confusion": np.eye(3)}, "both"),
+        ({"confusion": np.eye(2)}, r"shape \(C=3, C=3\)"),
+        ({"confusion": np.ones((3, 3))}, "must be a distribution"),
+    ],
+)
+def test_a_wrong_oracle_is_refused(kwargs, words):
+    with pytest.raises(InputError, match=words):
+        SimulatedOracle(np.array([0, 1, 2]), 3, **kwargs)
+
+
+def test_an_oracle_passes_what_it_does_not_know():
+    assert SimulatedOracle(np.array([-1, 1]), 2).answer([0, 1]) == (Answer(0, None, "simulated"), Answer(1, 1, "simulated"))
+    with pytest.raises(InputError, match="it was asked for 2"):
+        SimulatedOracle(np.array([-1, 1]), 2).answer([2])
