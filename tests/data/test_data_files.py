@@ -1,4 +1,4 @@
-"""Readers of idx, npz and tables, damaged and hostile files included, and paths that try to leave their root."""
+"""Readers of idx, npz and tables, with damaged and hostile files; paths that try to leave their root."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ rng = generator(0, "test", "splits")
 
 
 def made_up(sizes, *, validation=0, test=0, name="made up") -> Samples:
-    """Class k has sizes[k] training samples; the others are spread over the classes; x is the sample's row."""
+    """Class k has sizes[k] training samples; the others are spread evenly; "table" is the row."""
     y = [np.repeat(np.arange(len(sizes)), sizes)]
     part = [np.full(sum(sizes), TRAIN)]
     for n, which in ((validation, VALIDATION), (test, TEST)):

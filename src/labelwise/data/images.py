@@ -118,6 +118,8 @@ def decode(source: Path | bytes, size: tuple[int, int], *, grey: bool = False) -
 
 def shape_of(size: int | tuple[int, int], grey: bool) -> tuple[int, ...]:
     """Return the shape of one image, (height, width) or (height, width, 3)."""
+    if not isinstance(size, int) and len(size) != 2:
+        raise InputError(f"size must be one number or (height, width); it is {size}.")
     height, width = (size, size) if isinstance(size, int) else size
     check_count(height, "size", 1)
     check_count(width, "size", 1)

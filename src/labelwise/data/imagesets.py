@@ -154,6 +154,10 @@ def official(
                 f"{file or place} must hold uint8 images (n, H, W[, 3]) and labels (n,); it holds {x.dtype} "
                 f"{x.shape} and labels {y.shape}."
             )
+        if images and x.shape[1:] != images[0].shape[1:]:
+            raise ShapeError(
+                f"{file or place} must hold images of one shape; it holds {images[0].shape[1:]} and {x.shape[1:]}."
+            )
         images.append(x)
         labels.append(as_labels(y, len(named or classes), f"{task}: labels"))
         which.append(np.full(len(y), part, np.int8))

@@ -142,14 +142,18 @@ def build(
     size_of(share, len(train), "validation")  # refuses a wrong number before anything is drawn with it
     if pool is not None:
         check_count(pool, "pool", 1)
-        # so many that `pool` are left once the validation part is carved out
-        wanted = round(pool / (1 - share)) if isinstance(share, float) else pool + share
-        train = train[stratified(y[train], wanted, generator(seed, "data", "pool"))]
+        # so many beside the pool that the validation part has its share, and a sample of each class
+        beside = share
+        if isinstance(share, float) and share > 0:
+            beside = max(round(pool * share / (1 - share)), len(names))
+        if pool + int(beside) < len(train):
+            train = train[stratified(y[train], pool + int(beside), generator(seed, "data", "pool"))]
+            share = int(beside)
     validating = official
     if not use_official:
         carved = carve(y[train], share, generator(seed, "data", "validation"), "validation")
         validating, train = train[carved], np.delete(train, carved)
-    if pool is not None and len(train) > pool:  # rounding, or classes too small to validate
+    if pool is not None and len(train) > pool:  # too few for both, or classes too small to validate
         train = train[stratified(y[train], pool, generator(seed, "data", "pool", "rest"))]
     if test_size is not None:
         check_count(test_size, "test_size", 1)
