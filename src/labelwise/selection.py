@@ -80,16 +80,13 @@ def proposal(
     count = check_count(n, "n", 1)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise InputError(f"seed must be a whole number; it is {seed!r}.")
-    parts = {
-        "pool": _signals(signals, "signals"),
-        "labelled": _signals(labelled, "labelled"),
-        "validation": _signals(validation, "validation"),
-    }
-    pool = parts["pool"]
+    pool = _signals(signals, "signals")
+    known, held_out = _signals(labelled, "labelled"), _signals(validation, "validation")
     if not len(pool):
         raise EmptyPool("signals holds no sample; there is nothing to ask for.")
-    strategy.needs.check(Needs(**{part: held.names for part, held in parts.items()}), called, "the call")
-    view = View(**parts, n_classes=_n_classes(parts)).only(strategy.needs)
+    strategy.needs.check(Needs(pool.names, known.names, held_out.names), called, "the call")
+    classes = _n_classes({"pool": pool, "labelled": known, "validation": held_out})
+    view = View(pool, known, held_out, classes).only(strategy.needs)
     found = strategy.propose(view, count, generator(int(seed), "select"))
     wanted = min(count, len(pool))
     outside = (found.rows < 0) | (found.rows >= len(pool))
