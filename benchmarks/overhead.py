@@ -12,12 +12,11 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from record import write
-
 from labelwise import data, models, strategies
 from labelwise.campaign import Campaign, Plan
 from labelwise.oracle import SimulatedOracle
 from labelwise.store.sql import SqlStore
+from record import write
 
 
 def main() -> None:
@@ -46,7 +45,14 @@ def main() -> None:
             told = perf_counter() - start
             fits = campaign.state.fits
             if fits and (not runs or len(fits) > len([r for r in runs if r["phases"]])):
-                runs.append({"labels": fits[-1].n_labelled, "ask": asked, "tell": told, "phases": dict(fits[-1].seconds)})
+                runs.append(
+                    {
+                        "labels": fits[-1].n_labelled,
+                        "ask": asked,
+                        "tell": told,
+                        "phases": dict(fits[-1].seconds),
+                    }
+                )
             if not ids:
                 break
         store.close()

@@ -21,19 +21,29 @@ def machine() -> dict[str, Any]:
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
         cpu = names[0] if names else cpu
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {"cpu": cpu, "cores": cores, "system": platform.system(), "load_before": load}
 
 
-def provenance(packages: tuple[str, ...] = ("numpy", "torch", "scikit-learn", "sqlalchemy")) -> dict[str, Any]:
+def provenance(
+    packages: tuple[str, ...] = ("numpy", "torch", "scikit-learn", "sqlalchemy"),
+) -> dict[str, Any]:
     """Return what somebody needs to make the numbers again."""
     here = Path(__file__).parent.parent
-    git = subprocess.run(["git", "-C", str(here), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    git = subprocess.run(
+        ["git", "-C", str(here), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    )
     return {
-        "command": shlex.join(["python", *[os.path.relpath(a) if a.endswith(".py") else a for a in sys.argv]]),
+        "command": shlex.join(
+            ["python", *[os.path.relpath(a) if a.endswith(".py") else a for a in sys.argv]]
+        ),
         "commit": git.stdout.strip(),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),

@@ -32,7 +32,15 @@ def main() -> None:
         check=True, capture_output=True, text=True,
     ).stdout.strip()  # fmt: skip
     medians = {name: statistics.median(values) for name, values in runs.items()}
-    path = write("start", {"unit": "wall seconds of the whole process", "median": medians, "torch_loaded": loaded == "True", "runs": runs})
+    path = write(
+        "start",
+        {
+            "unit": "wall seconds of the whole process",
+            "median": medians,
+            "torch_loaded": loaded == "True",
+            "runs": runs,
+        },
+    )
     print(path, medians)
 
 

@@ -15,7 +15,9 @@ from labelwise.signals import Needs, Signals
 EVERYTHING = frozenset({"probs", "logits", "embeddings"})
 
 
-def task(n: int = 200, classes: int = 3, *, validation: int = 12, test: int = 30, features: bool = True) -> Task:
+def task(
+    n: int = 200, classes: int = 3, *, validation: int = 12, test: int = 30, features: bool = True
+) -> Task:
     """A pool of n ids from 0, then validation and test; two table columns."""
     total = n + validation + test
     rng = generator(0, "tests", "fake")
@@ -70,5 +72,8 @@ class FakeRecipe:
     ) -> FakePredictor:  # fmt: skip
         x = np.asarray(data.batch(train.ids)["table"]).sum(axis=1)
         counter = (int(previous["counter"]) if previous else 0) + 1 if self.warm else 0
-        means = tuple(float(x[train.y == c].mean()) + 0.1 * counter if (train.y == c).any() else 0.0 for c in range(n_classes))
+        means = tuple(
+            float(x[train.y == c].mean()) + 0.1 * counter if (train.y == c).any() else 0.0
+            for c in range(n_classes)
+        )
         return FakePredictor(means, int(rng.integers(2**31)), counter, {"loss": 1.0 / len(train)})

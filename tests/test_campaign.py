@@ -20,7 +20,9 @@ PLAN = Plan(seed=1, start=6, batch=4, budget=20)
 
 
 def opened(store=None, plan=PLAN, strategy="margin", task=None, recipe=None):
-    return Campaign(task or fake.task(), recipe or fake.FakeRecipe(), make(strategy), store or MemoryStore(), plan)
+    return Campaign(
+        task or fake.task(), recipe or fake.FakeRecipe(), make(strategy), store or MemoryStore(), plan
+    )
 
 
 def test_asking_again_returns_the_same_open_ids_and_records_nothing():
@@ -65,7 +67,16 @@ def test_wrong_labels_and_unasked_samples_are_refused_row_by_row_and_the_good_ro
     campaign = opened()
     ids = campaign.ask()
     never = next(i for i in range(200) if i not in ids)
-    told = [(ids[0], 0), (ids[1], 3), (ids[2], "cat"), (never, 1), (ids[0], 1), (ids[0], 0), (ids[3], None), (ids[4], 1.0)]
+    told = [
+        (ids[0], 0),
+        (ids[1], 3),
+        (ids[2], "cat"),
+        (never, 1),
+        (ids[0], 1),
+        (ids[0], 0),
+        (ids[3], None),
+        (ids[4], 1.0),
+    ]
     good, refused = campaign.tell_some(told)
     assert [(a.id, a.label) for a in good] == [(ids[0], 0), (ids[3], None)]
     assert [r.why for r in refused] == [
@@ -123,7 +134,15 @@ def test_a_pool_of_passes_ends():
 def test_given_labels_are_learned_from_and_round_0_is_the_strategys():
     base = fake.task()
     y = fake.truth()
-    task = Task(base.name, base.data, base.classes, base.pool[20:], base.validation, base.test, Labelled(base.pool[:20], y[:20]))
+    task = Task(
+        base.name,
+        base.data,
+        base.classes,
+        base.pool[20:],
+        base.validation,
+        base.test,
+        Labelled(base.pool[:20], y[:20]),
+    )
     campaign = opened(task=task)
     ids = campaign.ask()
     assert len(ids) == PLAN.batch
@@ -226,7 +245,9 @@ def test_a_wrong_pairing_is_refused_at_construction():
         def propose(self, view, n, rng):
             raise AssertionError
 
-    with pytest.raises(MissingSignal, match="Greedy needs draws of the pool samples; FakeRecipe gives embeddings"):
+    with pytest.raises(
+        MissingSignal, match="Greedy needs draws of the pool samples; FakeRecipe gives embeddings"
+    ):
         Campaign(fake.task(), fake.FakeRecipe(), Greedy(), MemoryStore(), PLAN)
 
 
@@ -239,7 +260,11 @@ def test_candidates_bound_what_is_scored():
             return Proposal(np.arange(n))
 
     campaign = Campaign(
-        fake.task(), fake.FakeRecipe(), Counting(), MemoryStore(), Plan(seed=0, start=5, batch=5, budget=30, candidates=50)
+        fake.task(),
+        fake.FakeRecipe(),
+        Counting(),
+        MemoryStore(),
+        Plan(seed=0, start=5, batch=5, budget=30, candidates=50),
     )
     while ids := campaign.ask():
         campaign.tell([(i, i % 3) for i in ids])
@@ -308,7 +333,9 @@ def test_noise_replaces_the_label_at_the_given_rate_and_never_by_itself():
 def test_a_confusion_matrix_says_how_each_class_is_answered():
     truth = np.repeat([0, 1], 2000)
     matrix = np.array([[1.0, 0.0], [0.3, 0.7]])
-    said = np.array([a.label for a in SimulatedOracle(truth, 2, confusion=matrix, seed=1).answer(range(4000))])
+    said = np.array(
+        [a.label for a in SimulatedOracle(truth, 2, confusion=matrix, seed=1).answer(range(4000))]
+    )
     assert (said[:2000] == 0).all()
     assert 0.26 < (said[2000:] == 0).mean() < 0.34
 
@@ -328,6 +355,9 @@ def test_a_wrong_oracle_is_refused(kwargs, words):
 
 
 def test_an_oracle_passes_what_it_does_not_know():
-    assert SimulatedOracle(np.array([-1, 1]), 2).answer([0, 1]) == (Answer(0, None, "simulated"), Answer(1, 1, "simulated"))
+    assert SimulatedOracle(np.array([-1, 1]), 2).answer([0, 1]) == (
+        Answer(0, None, "simulated"),
+        Answer(1, 1, "simulated"),
+    )
     with pytest.raises(InputError, match="it was asked for 2"):
         SimulatedOracle(np.array([-1, 1]), 2).answer([2])

@@ -34,7 +34,9 @@ def test_folding_in_two_parts_equals_folding_at_once(sizes, data):
         ids = tuple(range(top, top + size))
         top += size
         events.append(Asked(t, ids))
-        events += [Answered(i, data.draw(st.sampled_from([0, 1, None]))) for i in data.draw(st.permutations(ids))]
+        events += [
+            Answered(i, data.draw(st.sampled_from([0, 1, None]))) for i in data.draw(st.permutations(ids))
+        ]
         events.append(Fitted(t, top, len(events), {}, {}))
     cut = data.draw(st.integers(0, len(events)))
     part = replay(events[:cut])

@@ -84,7 +84,9 @@ def test_imports_only_go_down(path):
             continue
         there = name.removeprefix("labelwise.")
         # A table's own folder may name its base; the table itself imports nothing else.
-        allowed = any(there == m or there.startswith(m + ".") for m in may) or there == room_of(module) + ".base"
+        allowed = (
+            any(there == m or there.startswith(m + ".") for m in may) or there == room_of(module) + ".base"
+        )
         assert allowed, f"`{module}` imports `{there}`: {room_of(module)} may import {sorted(may)}"
 
 
@@ -99,7 +101,9 @@ def test_torch_is_imported_by_models_only(path):
 def test_strategies_do_not_import_one_another():
     for path in (SRC / "strategies").glob("*.py"):
         for name, _ in imports(path):
-            assert name in ("labelwise.strategies.base",) or not name.startswith("labelwise.strategies."), path.name
+            assert name in ("labelwise.strategies.base",) or not name.startswith("labelwise.strategies."), (
+                path.name
+            )
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
@@ -131,7 +135,15 @@ def test_every_file_says_what_it_is_for_and_is_short():
 
 
 @pytest.mark.parametrize(
-    "module", ["labelwise", "labelwise.campaign", "labelwise.store", "labelwise.bench.results", "labelwise.bench.spec", "labelwise.cli"]
+    "module",
+    [
+        "labelwise",
+        "labelwise.campaign",
+        "labelwise.store",
+        "labelwise.bench.results",
+        "labelwise.bench.spec",
+        "labelwise.cli",
+    ],
 )
 def test_the_face_does_not_load_heavy_libraries(module):
     code = f"import sys, {module}; print([m for m in ('torch', 'sklearn', 'matplotlib', 'pyarrow') if m in sys.modules])"

@@ -170,7 +170,9 @@ def test_law_c_every_strategy_starts_with_the_same_batch_and_fits_with_the_same_
 def test_law_c_noise_does_not_depend_on_the_order_of_asking():
     noisy = SimulatedOracle(fake.truth(), 3, noise=0.4, seed=1)
     forwards = {a.id: a.label for a in noisy.answer(range(100))}
-    backwards = {a.id: a.label for a in SimulatedOracle(fake.truth(), 3, noise=0.4, seed=1).answer(range(99, -1, -1))}
+    backwards = {
+        a.id: a.label for a in SimulatedOracle(fake.truth(), 3, noise=0.4, seed=1).answer(range(99, -1, -1))
+    }
     assert forwards == backwards
     wrong = np.mean([forwards[i] != fake.truth()[i] for i in range(100)])
     assert 0.25 < wrong < 0.55  # 0.4 expected of 100; three standard deviations are 0.15
@@ -182,7 +184,9 @@ def test_law_i_ids_never_enter_a_strategy_as_rows():
     from labelwise.data.base import Task
 
     task = Task(base.name, base.data, base.classes, base.pool[1000:], base.validation, base.test)
-    campaign = Campaign(task, fake.FakeRecipe(), Recorder(), MemoryStore(), Plan(seed=0, start=5, batch=5, budget=15))
+    campaign = Campaign(
+        task, fake.FakeRecipe(), Recorder(), MemoryStore(), Plan(seed=0, start=5, batch=5, budget=15)
+    )
     first = campaign.ask()
     assert all(1000 <= i < 1200 for i in first)
     campaign.tell([(i, 0) for i in first])
@@ -208,7 +212,9 @@ def test_law_t_nothing_that_proposes_or_trains_meets_test_data():
         assert view.pool.y is None
     assert not np.isin(np.concatenate(shown), task.test.ids).any()
     for outcome in strategy.outcomes:
-        assert outcome.after == next(f for f in campaign.state.fits if f.round == outcome.round + 1).validation
+        assert (
+            outcome.after == next(f for f in campaign.state.fits if f.round == outcome.round + 1).validation
+        )
     assert len(strategy.outcomes) == len(campaign.state.fits) - 1
     assert all(f.test and f.test != f.validation for f in campaign.state.fits)
 

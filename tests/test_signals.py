@@ -66,7 +66,9 @@ def test_needs_speak_in_words():
     needs = Needs(pool=frozenset({"embeddings", "scalars.critic"}))
     with pytest.raises(MissingSignal) as error:
         needs.check(Needs(pool=frozenset({"probs"})), "waal", "the call")
-    assert str(error.value) == "waal needs embeddings, scalars.critic of the pool samples; the call gives probs."
+    assert (
+        str(error.value) == "waal needs embeddings, scalars.critic of the pool samples; the call gives probs."
+    )
     with pytest.raises(UnknownName, match="Did you mean 'probs'"):
         Needs(pool=frozenset({"prob"}))
 

@@ -2,6 +2,7 @@
 
 from labelwise.campaign import Campaign
 from labelwise.events import Plan
+from labelwise.selection import select
 from labelwise.signals import Needs, Signals, View
 from labelwise.strategies import make
 from labelwise.strategies.base import Outcome, Proposal, Strategy
@@ -17,4 +18,5 @@ __all__ = [
     "Strategy",
     "View",
     "make",
+    "select",
 ]

@@ -30,7 +30,7 @@ def read_array(path: Path | str, key: str | None = None, *, axes: int = 2) -> Ar
 
     Args:
         path: a .npy, .npz, .parquet or .csv file.
-        key: which array of an .npz file, needed where it holds several; or which column of a table, None: all.
+        key: which array of an .npz file, needed where it holds several; which column of a table, None: all.
         axes: 2 for (n, ...), 1 for (n,): of a table then one column.
 
     Returns:
@@ -147,8 +147,8 @@ def _from_npz(file: Path, key: str | None) -> Array:
         unpacked = sum(entry.file_size for entry in archive.infolist())
     if unpacked > MOST_UNPACKED and unpacked > MOST_RATIO * file.stat().st_size:
         raise InputError(
-            f"{file.name} would unpack to {unpacked / 2**30:.1f} GiB, {unpacked // file.stat().st_size} times "
-            "its size; unpack it to .npy yourself if you trust it."
+            f"{file.name} would unpack to {unpacked / 2**30:.1f} GiB, {unpacked // file.stat().st_size} "
+            "times its size; unpack it to .npy yourself if you trust it."
         )
     with np.load(file, allow_pickle=False) as archive:
         if key is None and len(archive.files) != 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
@@ -113,7 +114,9 @@ class Campaign:
         self._state = replay(store.read())
         if self._state.opened is None:
             if plan is None:
-                raise InputError("A new campaign needs a plan: how many labels to start with, a batch, a budget.")
+                raise InputError(
+                    "A new campaign needs a plan: how many labels to start with, a batch, a budget."
+                )
             self._open(plan, notes or {})
         self._same(plan)
         self.plan = self._opened.plan
@@ -216,11 +219,15 @@ class Campaign:
         self.predictor = predictor
         return predictor
 
-    def _measure(self, predictor: Predictor, part: Labelled | None, seconds: dict[str, float]) -> dict[str, Any]:
+    def _measure(
+        self, predictor: Predictor, part: Labelled | None, seconds: dict[str, float]
+    ) -> dict[str, Any]:
         if part is None or len(part) == 0:
             return {}
         start = perf_counter()
-        probs = predictor.infer(self.task.data, part.ids, frozenset({"probs"}), self._phase("measure")).need("probs")
+        probs = predictor.infer(self.task.data, part.ids, frozenset({"probs"}), self._phase("measure")).need(
+            "probs"
+        )
         metrics = measure(probs, part.y, self.task.n_classes)
         seconds["measure"] = seconds.get("measure", 0.0) + perf_counter() - start
         return metrics
@@ -231,7 +238,9 @@ class Campaign:
 
         def part(ids: NDArray[np.int64], y: NDArray[np.int64] | None, names: frozenset[str]) -> Signals:
             asked = names - _OWN
-            told = predictor.infer(self.task.data, ids, asked, self._phase("infer")) if asked else Signals(ids)
+            told = (
+                predictor.infer(self.task.data, ids, asked, self._phase("infer")) if asked else Signals(ids)
+            )
             own: dict[str, Any] = {}
             if "features" in names and self.task.features is not None:
                 own["features"] = self.task.features[ids]
@@ -265,7 +274,9 @@ class Campaign:
                 tuple(self.task.data.modalities),
                 t,
             )
-            return self.strategy.propose(view.only(self.strategy.needs), size, self._rng(t, "propose")), candidates
+            return self.strategy.propose(
+                view.only(self.strategy.needs), size, self._rng(t, "propose")
+            ), candidates
         rows = self._rng(t, "start").permutation(pool.size)[:size]
         return Proposal(rows), pool
 
@@ -345,7 +356,9 @@ class Campaign:
             )
         return good, refused, events
 
-    def _objection(self, answer: Answer, open_ids: set[int], told: dict[int, int | None], correct: bool) -> str:
+    def _objection(
+        self, answer: Answer, open_ids: set[int], told: dict[int, int | None], correct: bool
+    ) -> str:
         i, label, top = answer.id, answer.label, self.task.n_classes
         if isinstance(i, bool) or not isinstance(i, int | np.integer) or not 0 <= i < len(self.task.data):
             return f"Sample {i!r} does not exist; ids run from 0 to {len(self.task.data) - 1}."
@@ -357,7 +370,9 @@ class Campaign:
             if told[i] == label:
                 return f"Sample {i} was already told with this answer; nothing to do."
             if not correct:
-                return f"Sample {i} was already told as {told[i]!r}; say that it is a correction to change it."
+                return (
+                    f"Sample {i} was already told as {told[i]!r}; say that it is a correction to change it."
+                )
             return ""
         return "" if i in open_ids else f"Sample {i} was never asked for."
 
@@ -370,14 +385,24 @@ class Campaign:
         return self._state.opened
 
     def _open(self, plan: Plan, notes: Mapping[str, Any]) -> None:
-        versions = {"labelwise": version("labelwise"), "python": platform.python_version(), "numpy": np.__version__}
+        versions = {
+            "labelwise": version("labelwise"),
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        }
         opened = Opened(
-            plan, describe(self.strategy), describe(self.recipe), self.task.fingerprint(), versions, notes, _now()
+            plan,
+            describe(self.strategy),
+            describe(self.recipe),
+            self.task.fingerprint(),
+            versions,
+            notes,
+            _now(),
         )
-        try:
+        with suppress(
+            Conflict
+        ):  # another process opened it first; _same decides whether it is the same campaign
             self.store.append([opened], after=0)
-        except Conflict:
-            pass  # another process opened it first; _same decides whether it is the same campaign
         self._state = replay(self.store.read())
 
     def _same(self, plan: Plan | None) -> None:

@@ -23,7 +23,9 @@ def as_array(values: Any, name: str) -> Array:
     Raises:
         ShapeError: the values are ragged, or of a type that no array of numbers can hold.
     """
-    if hasattr(values, "detach") and hasattr(values, "cpu"):  # a torch tensor, recognised without importing torch
+    if hasattr(values, "detach") and hasattr(
+        values, "cpu"
+    ):  # a torch tensor, recognised without importing torch
         values = values.detach().cpu()
         if str(values.dtype) == "torch.bfloat16":  # NumPy has no bfloat16
             values = values.float()

@@ -87,7 +87,9 @@ class Signals:
             if "C" in letters:
                 classes = array.shape[-1]
                 if classes == 0:
-                    raise ShapeError(f"signals.{name} must have at least one class; it has shape {array.shape}.")
+                    raise ShapeError(
+                        f"signals.{name} must have at least one class; it has shape {array.shape}."
+                    )
             if "M" in letters:
                 modalities = array.shape[1]
             object.__setattr__(self, name, frozen(array))
@@ -96,7 +98,9 @@ class Signals:
             for m, part in enumerate(parts):
                 check_shape(part, f"signals.modal_embeddings[{m}]", ("n", "D"), (n, None))
             object.__setattr__(self, "modal_embeddings", tuple(frozen(part) for part in parts))
-        scalars = {name: as_array(value, f"signals.scalars[{name!r}]") for name, value in self.scalars.items()}
+        scalars = {
+            name: as_array(value, f"signals.scalars[{name!r}]") for name, value in self.scalars.items()
+        }
         for name, array in scalars.items():
             check_shape(array, f"signals.scalars[{name!r}]", ("n",), (n,))
         object.__setattr__(self, "scalars", MappingProxyType({k: frozen(v) for k, v in scalars.items()}))
@@ -119,7 +123,7 @@ class Signals:
         value = self.scalars.get(name[8:]) if name.startswith("scalars.") else getattr(self, name, None)
         if value is None:
             raise MissingSignal(f"These signals hold no {name}; they hold {_listed(self.names)}.")
-        return value  # type: ignore[no-any-return]
+        return value
 
     def take(self, rows: NDArray[np.int64]) -> Signals:
         """Return the signals of some rows, in that order."""

@@ -63,7 +63,10 @@ def test_a_finished_run_is_read_not_repeated(tmp_path):
 
 def test_one_process_a_run(tmp_path):
     _, specs = grid(tmp_path)
-    with FileLock(f"{run_file(tmp_path, specs[0])}.running"), pytest.raises(Conflict, match="by another process"):
+    with (
+        FileLock(f"{run_file(tmp_path, specs[0])}.running"),
+        pytest.raises(Conflict, match="by another process"),
+    ):
         run(specs[0], tmp_path)
 
 
@@ -72,11 +75,13 @@ def test_launch_runs_everything_and_says_what_failed(tmp_path):
     _, specs = grid(tmp_path)
     broken = read_spec({**specs[0].values(), "task": {"name": "digits", "test": 5.0}})
     seen = []
-    jobs = launch([*specs[:2], broken], tmp_path / "runs", jobs=2, watch=lambda j: seen.append([x.status for x in j]))
+    jobs = launch(
+        [*specs[:2], broken], tmp_path / "runs", jobs=2, watch=lambda j: seen.append([x.status for x in j])
+    )
     assert [j.status for j in jobs] == ["done", "done", "failed"]
     assert "test" in jobs[2].why
-    assert ["waiting"] * 3 != seen[-1]
-    runs, bad = read_runs([tmp_path / "runs"])
+    assert seen[-1] != ["waiting"] * 3
+    runs, _ = read_runs([tmp_path / "runs"])
     assert len([r for r in runs if r.finished]) == 2
     assert launch(specs[:2], tmp_path / "runs")[0].share == 1.0  # skipped: nothing left to run
     with pytest.raises(InputError, match="--jobs must be at least 1; it is 0"):
@@ -90,11 +95,24 @@ def test_a_bench_killed_ten_times_gives_what_an_uninterrupted_one_gives(tmp_path
     path, specs = grid(tmp_path, "cnn", f"width = 4\n{fields}")
     for spec in specs:
         run(spec, tmp_path / "calm")
-    command = [sys.executable, "-m", "labelwise", "bench", str(path), "-f", str(tmp_path / "wild"), "-j", "2", "--no-report"]
+    command = [
+        sys.executable,
+        "-m",
+        "labelwise",
+        "bench",
+        str(path),
+        "-f",
+        str(tmp_path / "wild"),
+        "-j",
+        "2",
+        "--no-report",
+    ]
     dice = random.Random(7)
     kills = 0
     while kills < 10:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         try:
             process.wait(timeout=dice.uniform(1.0, 6.0))
             break  # everything was finished before ten kills
@@ -106,18 +124,31 @@ def test_a_bench_killed_ten_times_gives_what_an_uninterrupted_one_gives(tmp_path
     time.sleep(1.5)  # orphans notice that their launcher is gone
     subprocess.run(command, check=True, capture_output=True)
     for spec in specs:
-        assert content(read_run(run_file(tmp_path / "wild", spec))) == content(read_run(run_file(tmp_path / "calm", spec)))
+        assert content(read_run(run_file(tmp_path / "wild", spec))) == content(
+            read_run(run_file(tmp_path / "calm", spec))
+        )
 
 
 @pytest.mark.slow
 def test_a_child_stops_when_its_launcher_is_killed(tmp_path):
     path, _ = grid(tmp_path, "cnn", "epochs = 400")
-    command = [sys.executable, "-m", "labelwise", "bench", str(path), "-f", str(tmp_path / "runs"), "--no-report"]
+    command = [
+        sys.executable,
+        "-m",
+        "labelwise",
+        "bench",
+        str(path),
+        "-f",
+        str(tmp_path / "runs"),
+        "--no-report",
+    ]
     launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def children():
         listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-        return [line for line in listed.splitlines() if "labelwise.bench.child" in line and str(tmp_path) in line]
+        return [
+            line for line in listed.splitlines() if "labelwise.bench.child" in line and str(tmp_path) in line
+        ]
 
     deadline = time.monotonic() + 60
     while not children():

@@ -52,17 +52,21 @@ def test_a_scale_replaces_values_and_grid_lists(tmp_path):
 
 
 def test_a_grid_may_vary_whole_tables(tmp_path):
-    text = GOOD + '\n[grid.x]\n'
+    text = GOOD + "\n[grid.x]\n"
     with pytest.raises(InputError, match="grid.x must be a list"):
         bench(tmp_path, text)
-    text = GOOD.replace('"plan.seed" = [0, 1, 2]\n[scale', '"task" = [{name = "digits"}, {name = "digit-halves"}]\n[scale')
+    text = GOOD.replace(
+        '"plan.seed" = [0, 1, 2]\n[scale', '"task" = [{name = "digits"}, {name = "digit-halves"}]\n[scale'
+    )
     made = bench(tmp_path, text)
     assert {s.task.name for s in made.specs} == {"digits", "digit-halves"}
 
 
 def test_the_id_is_of_the_content_not_of_the_writing(tmp_path):
     one = read_spec({"task": {"name": "digits"}, "recipe": {"name": "logistic"}, "plan": {"seed": 1}})
-    two = read_spec({"plan": {"seed": 1, "start": 20}, "recipe": {"name": "logistic"}, "task": {"name": "digits"}})
+    two = read_spec(
+        {"plan": {"seed": 1, "start": 20}, "recipe": {"name": "logistic"}, "task": {"name": "digits"}}
+    )
     assert one.id == two.id
     assert read_spec(one.values()).id == one.id
     three = read_spec({"task": {"name": "digits"}, "recipe": {"name": "logistic"}, "plan": {"seed": 2}})
@@ -73,15 +77,27 @@ def test_the_id_is_of_the_content_not_of_the_writing(tmp_path):
     "old, new, words",
     [
         ("batch = 10", "bach = 10", "plan.bach is unknown. Did you mean 'batch'?"),
-        ('[recipe]\nname = "logistic"', '[recipe]\nname = "logistics"', "No recipe is named 'logistics'. Did you mean 'logistic'?"),
+        (
+            '[recipe]\nname = "logistic"',
+            '[recipe]\nname = "logistics"',
+            "No recipe is named 'logistics'. Did you mean 'logistic'?",
+        ),
         ('"digits"', '"digit"', "No task is named 'digit'. Did you mean 'digits'?"),
         ('"margin"]', '"margn"]', "No strategy is named 'margn'. Did you mean 'margin'?"),
         ("[plan]", "[plan]\ncandidates = 3", "plan.candidates is 3, less than plan.batch, 10."),
         ("[plan]", "[oracle]\nnoize = 0.1\n[plan]", "oracle.noize is unknown. Did you mean 'noise'?"),
         ("[plan]", "[oracle]\nnoise = 2.0\n[plan]", "oracle.noise"),
         ("[plan]", "[orakle]\n[plan]", "orakle is unknown. Did you mean 'oracle'?"),
-        ('name = "logistic"', 'name = "cnn"\nepoch = 3', "recipe.epoch is unknown for 'cnn'. Did you mean 'epochs'?"),
-        ('name = "digits"', 'name = "digits"\nsed = 3', "task.sed is unknown for 'digits'. Did you mean 'seed'?"),
+        (
+            'name = "logistic"',
+            'name = "cnn"\nepoch = 3',
+            "recipe.epoch is unknown for 'cnn'. Did you mean 'epochs'?",
+        ),
+        (
+            'name = "digits"',
+            'name = "digits"\nsed = 3',
+            "task.sed is unknown for 'digits'. Did you mean 'seed'?",
+        ),
         ('[recipe]\nname = "logistic"', "", "recipe is missing."),
         ("[plan]", "[plan", "is no valid TOML"),
         ('"plan.seed" = [0, 1, 2]', '"plan.seed" = 3', "grid.plan.seed must be a list"),

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -142,11 +143,9 @@ def _run(job: Job, folder: Path, notes: dict[str, Any], moved: threading.Conditi
     tail: deque[str] = deque(maxlen=20)
     reader = threading.Thread(target=_drain, args=(process.stderr, tail), daemon=True)
     reader.start()
-    try:
+    with suppress(BrokenPipeError):  # a child that died at once says why on its standard error
         process.stdin.write(spec_text(job.spec) + "\n")
         process.stdin.flush()  # left open: its end tells the child that nobody waits for it any more
-    except BrokenPipeError:
-        pass  # the child died at once; its standard error says why
     for line in process.stdout:
         told = json.loads(line)
         with moved:
@@ -155,10 +154,8 @@ def _run(job: Job, folder: Path, notes: dict[str, Any], moved: threading.Conditi
     code = process.wait()
     process.stdout.close()
     reader.join(timeout=5)
-    try:
+    with suppress(BrokenPipeError):
         process.stdin.close()
-    except BrokenPipeError:
-        pass
     with moved:
         if code == 0:
             job.status = "done"

@@ -74,7 +74,9 @@ def read_runs(places: Iterable[Path]) -> tuple[list[Run], list[tuple[Path, str]]
     files: list[Path] = []
     for place in map(Path, places):
         if not place.exists():
-            raise InputError(f"There is no file or folder {place}; give a folder that `labelwise bench` wrote.")
+            raise InputError(
+                f"There is no file or folder {place}; give a folder that `labelwise bench` wrote."
+            )
         files += sorted(place.glob("*.db")) if place.is_dir() else [place]
     runs, bad = [], []
     for path in files:

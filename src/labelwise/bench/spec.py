@@ -40,8 +40,8 @@ class Oracle(BaseModel):
     """Who answers: rates of wrong answers and of passes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    noise: float = Field(0.0, ge=0, le=1)
-    passes: float = Field(0.0, ge=0, le=1)
+    noise: float = Field(default=0.0, ge=0, le=1)
+    passes: float = Field(default=0.0, ge=0, le=1)
 
 
 class Spec(BaseModel):
@@ -85,7 +85,9 @@ class Spec(BaseModel):
             return named
         for key in named.params:
             if key not in parameters:
-                raise InputError(f"{what}.{key} is unknown for {named.name!r}. {did_you_mean(key, parameters)}")
+                raise InputError(
+                    f"{what}.{key} is unknown for {named.name!r}. {did_you_mean(key, parameters)}"
+                )
         return named
 
     def values(self) -> dict[str, Any]:
