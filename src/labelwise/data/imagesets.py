@@ -145,7 +145,9 @@ def official(
                 f"Task {task!r} finds no {word} part in {file or place}. Expected there: "
                 f"{' or '.join(npz)}{idx}. {cure}"
             )
-    images, labels, which = [], [], []
+    images: list[Array] = []
+    labels: list[Array] = []
+    which: list[Array] = []
     for part in sorted(parts):
         x, y = parts[part]
         y = y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y  # MedMNIST keeps labels as (n, 1)
@@ -156,7 +158,8 @@ def official(
             )
         if images and x.shape[1:] != images[0].shape[1:]:
             raise ShapeError(
-                f"{file or place} must hold images of one shape; it holds {images[0].shape[1:]} and {x.shape[1:]}."
+                f"{file or place} must hold images of one shape; it holds {images[0].shape[1:]} and "
+                f"{x.shape[1:]}."
             )
         images.append(x)
         labels.append(as_labels(y, len(named or classes), f"{task}: labels"))
