@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import resource
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
-from labelwise.errors import Conflict
+from labelwise.errors import Conflict, StoreError
 from labelwise.events import Answered, Event
 from labelwise.store.sql import SqlStore
 
@@ -18,7 +18,7 @@ MILLION = 1_000_000
 
 
 class CountThenInsert:
-    """A known-bad store: it reads the count, then inserts, with no transaction around both and no primary key."""
+    """A known-bad store: it counts, then inserts, with no transaction around both and no primary key."""
 
     def __init__(self, where: str, campaign: str = "main") -> None:
         self._connection = sqlite3.connect(where, timeout=60, isolation_level=None)
@@ -81,7 +81,7 @@ def append_all(kind: str, where: str, campaign: str, life: int, n: int, barrier:
 def race(
     kind: str, where: str, campaign: str, life: int, rounds: int, barrier: Barrier, pipe: Connection
 ) -> None:
-    """In every round append one token after the same event as everybody else; send the rounds that were won."""
+    """In every round append one token after the same event as everybody else; send the rounds won."""
     won = []
     with closing(STORES[kind](where, campaign)) as store:
         for k in range(rounds):
@@ -97,11 +97,7 @@ def race(
 
 
 def append_until_it_fails(where: str, limit: int, pipe: Connection) -> None:
-    """Append under a limit on the size of files, then without it; send what was said and how many are recorded."""
-    import resource
-
-    from labelwise.errors import StoreError
-
+    """Append under a limit on the size of files, then without it; send what was said and recorded."""
     store = SqlStore(where)
     n = len(store.read())
     said = []
@@ -121,21 +117,3 @@ def append_until_it_fails(where: str, limit: int, pipe: Connection) -> None:
         there = len(again.read())
         again.append([answer(there)], after=there)
     pipe.send((n, there, said))
-
-
-def use_after_fork(store: SqlStore) -> str:
-    """Return what a store says in a forked child."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            store.read()
-            os.write(writer, b"read")
-        except Exception as error:
-            os.write(writer, str(error).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    os.waitpid(child, 0)
-    with os.fdopen(reader, "rb") as end:
-        return end.read().decode()

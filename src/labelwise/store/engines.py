@@ -29,7 +29,7 @@ def place(where: str | os.PathLike[str]) -> tuple[Path | None, URL | None]:
         return Path(text).absolute(), None
     try:
         url = make_url(text)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise InputError(
             "The store's URL cannot be read; it must look like postgresql+psycopg://host/name."
         ) from error

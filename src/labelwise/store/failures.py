@@ -12,6 +12,10 @@ from labelwise.errors import CorruptStore, StoreError, StoreFull
 PATIENCE = 60.0  # seconds to wait for another process before giving up
 
 _FULL = "The disk is full; nothing of this write was recorded. Free some space and try again."
+_RIGHTS = (
+    "Give yourself the right to write the file and its folder (SQLite keeps small files beside the database, "
+    "even to read it), or work on a copy."
+)
 _DAMAGED = "Restore it from a backup; do not write to it."
 
 
@@ -53,15 +57,9 @@ def _from_sqlite(code: int, where: str, said: str) -> StoreError:
                 f"{where} does not hold labelwise's tables as they were made ({said}). {_DAMAGED}"
             )
         case sqlite3.SQLITE_READONLY:
-            return StoreError(
-                f"{where} cannot be written ({said}). Give yourself the right to write the file and its "
-                f"folder, or open it with readonly=True."
-            )
+            return StoreError(f"{where} cannot be written ({said}). {_RIGHTS}")
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
-            return StoreError(
-                f"{where} cannot be opened ({said}). The file must be readable, and its folder writable "
-                f"(SQLite keeps two small files beside the database while it is open)."
-            )
+            return StoreError(f"{where} cannot be opened ({said}). {_RIGHTS}")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED | sqlite3.SQLITE_PROTOCOL:
             return StoreError(
                 f"{where} was held by another program for {PATIENCE:.0f} seconds ({said}); nothing was "
@@ -85,10 +83,7 @@ def _from_system(cause: OSError, where: str, said: str) -> StoreError:
     if cause.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(f"{where}: {_FULL}")
     if cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return StoreError(
-            f"{where} cannot be written ({said}). Give yourself the right to write the file and its folder, "
-            f"or open it with readonly=True."
-        )
+        return StoreError(f"{where} cannot be written ({said}). {_RIGHTS}")
     return StoreError(f"{where} could not be used ({said}).")
 
 

@@ -305,6 +305,10 @@ class SqlStore:
                 query.with_for_update()
             )  # PostgreSQL serialises appends here; SQLite ignores it (BEGIN IMMEDIATE)
         rows = connection.execute(query).all()
+        if lock and not rows:
+            # No further look: in PostgreSQL another process may make the row between two statements. The insert
+            # of the row, and of the events, finds out.
+            return _Head(0, 0, is_new=True)
         newest = connection.execute(
             select(func.max(EVENTS.c.seq)).where(EVENTS.c.campaign == self.campaign)
         ).scalar()
