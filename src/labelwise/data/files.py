@@ -190,7 +190,8 @@ class Root:
         if not Path(folder).is_dir():
             raise InputError(f"{Path(folder)} must be a folder; there is none.")
         self.folder = Path(folder).resolve(strict=True)
-        self._parents: dict[Path, Path] = {}  # resolving is slow, and 100,000 files share a few folders
+        # whether files of a folder lie inside: resolving is slow, and 100,000 files share a few folders
+        self._parents: dict[str, str | None] = {}
 
     def find(self, given: str) -> Path:
         """Return the file that `given` names, relative to the root or absolute inside it; it need not exist.
@@ -200,18 +201,22 @@ class Root:
         """
         if not given or "\0" in given:
             raise InputError(f"A path must be some characters without a zero byte; it is {given!r}.")
-        path = Path(given)
-        if ".." in path.parts:
+        if ".." in given.replace(os.sep, "/").split("/"):
             raise InputError(f"A path may not climb with '..'; it is {given!r}.")
-        full = self.folder / path  # an absolute path replaces the root and is judged below
-        if full.parent not in self._parents:
-            self._parents[full.parent] = full.parent.resolve()
-        file = self._parents[full.parent] / full.name
-        if file.is_symlink():
-            file = file.resolve()
-        if not file.is_relative_to(self.folder):
-            raise InputError(f"A path must stay inside {self.folder}; {given!r} leads out of it.")
-        return file
+        # an absolute path replaces the root here and is judged below
+        parent, name = os.path.split(os.path.normpath(os.path.join(self.folder, given)))
+        if parent not in self._parents:
+            real = os.path.realpath(parent)
+            self._parents[parent] = real if Path(real).is_relative_to(self.folder) else None
+        inside = self._parents[parent]
+        if inside is not None:
+            file = os.path.join(inside, name)
+            if not os.path.islink(file):
+                return Path(file)
+            linked = Path(os.path.realpath(file))
+            if linked.is_relative_to(self.folder):
+                return linked
+        raise InputError(f"A path must stay inside {self.folder}; {given!r} leads out of it.")
 
 
 def check_columns(names: Sequence[str], known: Sequence[str], file: Path) -> None:

@@ -115,11 +115,11 @@ def _listing(root: Root) -> list[str]:
     found = []
     for folder, inner, files in os.walk(root.folder, followlinks=False):
         inner[:] = [name for name in inner if not name.startswith(".")]
-        below = Path(folder).relative_to(root.folder)
+        below = os.path.relpath(folder, root.folder).replace(os.sep, "/")
         found += [
-            (below / name).as_posix()
+            name if below == "." else f"{below}/{name}"
             for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
         ]
     if not found:
         raise InputError(f"{root.folder} must hold images ({', '.join(sorted(SUFFIXES))}); it holds none.")
