@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy, pad
 from labelwise.checks import check_count, check_name
 from labelwise.errors import InputError, TrainingError
 from labelwise.models.base import Progress
-from labelwise.models.device import PRECISIONS, autocast, pick_precision
+from labelwise.models.device import PRECISIONS, autocast, can_fuse, pick_precision
 
 Prepare = Callable[[Tensor], Tensor]  # (b, ...) as held -> what the network reads
 OPTIMISERS = ("adam", "adamw", "sgd")
@@ -167,7 +167,7 @@ def train(
     if len(x) == 1:  # batch norm compares samples: one sample is shown twice
         x, y = x.expand(2, *x.shape[1:]), y.expand(2)
     n, device = len(x), x.device
-    optimiser = _optimiser(network, training)
+    optimiser = _optimiser(network, training, device)
     if optimiser_state is not None:
         groups = optimiser.state_dict()["param_groups"]  # the settings are those of `training`
         optimiser.load_state_dict({"state": dict(optimiser_state), "param_groups": groups})
@@ -252,14 +252,13 @@ def _check_loss(value: float, name: str, epoch: int, training: Training) -> None
         )
 
 
-def _optimiser(network: nn.Module, training: Training) -> torch.optim.Optimizer:
+def _optimiser(network: nn.Module, training: Training, device: torch.device) -> torch.optim.Optimizer:
     parameters: Iterator[nn.Parameter] = (p for p in network.parameters() if p.requires_grad)
+    lr, decay, fused = training.lr, training.weight_decay, can_fuse(device)
     if training.optimiser == "sgd":
-        return torch.optim.SGD(
-            parameters, training.lr, momentum=training.momentum, weight_decay=training.weight_decay
-        )
+        return torch.optim.SGD(parameters, lr, momentum=training.momentum, weight_decay=decay, fused=fused)
     kind = torch.optim.Adam if training.optimiser == "adam" else torch.optim.AdamW
-    return kind(parameters, training.lr, weight_decay=training.weight_decay)
+    return kind(parameters, lr, weight_decay=decay, fused=fused)
 
 
 def augmented(x: Tensor, training: Training, generator: torch.Generator) -> Tensor:
