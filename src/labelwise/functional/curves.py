@@ -180,7 +180,7 @@ def paired_difference(a: Any, b: Any, seed: int = 0, resamples: int = 10_000) ->
         return Difference(float(d[0]), None, None, None, 1)
     draws = generator(seed, "paired_difference").integers(n, size=(check_count(resamples, "resamples", 1), n))
     low, high = np.quantile(d[draws].mean(axis=1), [0.025, 0.975])
-    return Difference(float(d.mean()), float(low), float(high), float(_t_test(d[None])[1][0]), n)
+    return Difference(float(d.mean()), float(low), float(high), _t_test(d), n)
 
 
 def penalty_matrix(
@@ -223,7 +223,7 @@ def penalty_matrix(
                     pairs = setting[i, :, point] - setting[j, :, point]
                     pairs = pairs[~np.isnan(pairs)][:5]
                     if i != j and pairs.size > 1 and pairs.mean() > 0:
-                        total[i, j] += float(_t_test(pairs[None])[1][0] < alpha) / len(points)
+                        total[i, j] += (_t_test(pairs) < alpha) / len(points)
     return total
 
 
@@ -240,15 +240,14 @@ def win_counts(accuracy: Any) -> NDArray[np.int64]:
     return np.asarray((mean[:, :, None] > mean[:, None, :]).sum(axis=(0, 3)), np.int64)
 
 
-def _t_test(d: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return t and its two-sided p of each row of differences, (k, n) -> (k,), (k,); n >= 2."""
+def _t_test(d: NDArray[np.float64]) -> float:
+    """Return the two-sided p of Student's t-test that differences, (n,) with n >= 2, have mean 0."""
     from scipy.special import stdtr
 
-    n = d.shape[1]
-    mean, error = d.mean(axis=1), d.std(axis=1, ddof=1) / np.sqrt(n)
-    same = np.ptp(d, axis=1) == 0  # the deviation of equal numbers may round to something above 0
-    t = np.where(same, np.where(mean == 0, 0, np.sign(mean) * np.inf), mean / np.where(same, 1, error))
-    return t, np.minimum(1, 2 * stdtr(n - 1, -np.abs(t)))
+    if np.ptp(d) == 0:  # the deviation of equal numbers may round to something above 0
+        return 1.0 if d[0] == 0 else 0.0
+    t = d.mean() / (d.std(ddof=1) / np.sqrt(d.size))
+    return float(min(1.0, 2 * stdtr(d.size - 1, -abs(t))))
 
 
 def _finite(values: Any, name: str, letters: tuple[str, ...] | None = None) -> NDArray[np.float64]:
