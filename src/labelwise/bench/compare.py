@@ -61,7 +61,9 @@ def _setting(found: Group) -> Setting:
     pairs: list[Pair] = []
     for measure in MEASURES:
         made = [
-            _pair(name, reference, measure, values[measure]) for name in order if name != reference and values[measure]
+            _pair(name, reference, measure, values[measure])
+            for name in order
+            if name != reference and values[measure]
         ]
         pairs += _holm([pair for pair in made if pair is not None])
     bold: dict[str, str | None] = {}
@@ -71,7 +73,9 @@ def _setting(found: Group) -> Setting:
         if best is None or second is None:
             continue
         pair = _pair(best, second, measure, values[measure])
-        known = next((p for p in pairs if (p.strategy, p.against, p.measure) == (best, second, measure)), None)
+        known = next(
+            (p for p in pairs if (p.strategy, p.against, p.measure) == (best, second, measure)), None
+        )
         if pair is not None and known is None:
             # One look at one pair; its Holm correction would be over itself.
             known = _holm([pair])[0]
@@ -104,8 +108,12 @@ def _targets(curves: Mapping[str, Sequence[RunCurve]], best: str, span: tuple[in
     start = float(np.mean([_at(curve, span[0]) for curve in curves[best]]))
     end = float(np.mean([_at(curve, span[1]) for curve in curves[best]]))
     named = [target for target in ROUND_TARGETS if start < target <= end][-2:]
-    relative = round(0.9 * max(float(np.mean([_at(c, span[1]) for c in mine])) for mine in curves.values()), 3)
-    return sorted({*named, *([relative] if start < relative <= end else [])})
+    relative = round(
+        0.9 * max(float(np.mean([_at(c, span[1]) for c in mine])) for mine in curves.values()), 3
+    )
+    # 90 % of the best final accuracy, where no round number lies beside it: tasks that end at 0.4 need a target, too.
+    lonely = start < relative <= end and all(abs(relative - target) > 0.02 for target in named)
+    return sorted([*named, *([relative] if lonely else [])])
 
 
 def _needed(curves: Sequence[RunCurve], target: float, span: tuple[int, int]) -> dict[int, float]:
@@ -127,7 +135,9 @@ def _common_target(
 ) -> float | None:
     """Return the highest target that every run of the best strategy and of the reference reached."""
     for target in sorted(targets, reverse=True):
-        if all(len(_needed(curves[name], target, span)) == len(curves[name]) for name in {order[0], reference}):
+        if all(
+            len(_needed(curves[name], target, span)) == len(curves[name]) for name in {order[0], reference}
+        ):
             return target
     return None
 
@@ -177,7 +187,9 @@ def _timing(runs: Sequence[Run]) -> tuple[dict[str, float], float | None]:
     """Return mean seconds a round by phase, and scoring seconds over fitting seconds of the rounds that asked."""
     fits = [fit for run in runs for fit in run.fits]
     names = sorted({name for fit in fits for name in fit.seconds})
-    seconds = {name: float(np.mean([fit.seconds[name] for fit in fits if name in fit.seconds])) for name in names}
+    seconds = {
+        name: float(np.mean([fit.seconds[name] for fit in fits if name in fit.seconds])) for name in names
+    }
     asked = [fit.seconds for fit in fits if "propose" in fit.seconds and "fit" in fit.seconds]
     fitting = sum(s["fit"] for s in asked)
     if not fitting:
@@ -202,7 +214,9 @@ def _by_seed(curves: Sequence[RunCurve], values: Sequence[float]) -> dict[int, f
     return {curve.seed: value for curve, value in zip(curves, values, strict=True)}
 
 
-def _pair(strategy: str, against: str, measure: str, values: Mapping[str, Mapping[int, float]]) -> Pair | None:
+def _pair(
+    strategy: str, against: str, measure: str, values: Mapping[str, Mapping[int, float]]
+) -> Pair | None:
     """Return one comparison over the seeds that both have; None where they share none."""
     mine, theirs = values[strategy], values[against]
     common = sorted(mine.keys() & theirs.keys())
@@ -212,7 +226,9 @@ def _pair(strategy: str, against: str, measure: str, values: Mapping[str, Mappin
     gains = [sign * (mine[seed] - theirs[seed]) for seed in common]
     bootstrap = paired_difference(gains, [0.0] * len(gains))
     interval = mean_interval(gains)
-    return Pair(strategy, against, measure, tuple(common), tuple(gains), interval, bootstrap, None, clear=False)
+    return Pair(
+        strategy, against, measure, tuple(common), tuple(gains), interval, bootstrap, None, clear=False
+    )
 
 
 def _excludes_zero(pair: Pair) -> bool:
@@ -237,7 +253,9 @@ def _holm(pairs: Sequence[Pair]) -> list[Pair]:
     made = []
     for pair in pairs:
         p_holm = corrected.get(pair.strategy)
-        clear = p_holm is not None and p_holm < ALPHA and len(pair.seeds) >= LEAST_SEEDS and _excludes_zero(pair)
+        clear = (
+            p_holm is not None and p_holm < ALPHA and len(pair.seeds) >= LEAST_SEEDS and _excludes_zero(pair)
+        )
         made.append(replace(pair, p_holm=p_holm, clear=clear))
     return made
 

@@ -28,6 +28,7 @@ from labelwise.seeds import generator
 # Spec (plain values) -> its data; raises where they are not there.
 Load = Callable[[Mapping[str, Any]], Simulation]
 Floats = NDArray[np.float64]
+Vectors = Callable[[NDArray[np.int64]], Floats]
 # Two samples of a batch are near copies if they are closer than this share of the pool's mean distance.
 NEAR = 0.2
 
@@ -75,15 +76,24 @@ def simulate(found: Group, load: Load | None) -> tuple[Simulation | None, str]:
     Data that differ from those the runs saw are refused, too: their thumbnails would show the wrong samples.
     """
     if load is None:
-        return None, "The data were not given to this report: diversity, wrong labels and samples are left out."
+        return (
+            None,
+            "The data were not given to this report: diversity, wrong labels and samples are left out.",
+        )
     run = next(iter(found.runs.values()))[0]
     try:
         simulation = load(run.spec)
     except (LabelwiseError, OSError) as error:
-        return None, f"The data could not be loaded, so diversity, wrong labels and samples are left out: {error}"
+        return (
+            None,
+            f"The data could not be loaded, so diversity, wrong labels and samples are left out: {error}",
+        )
     opened = run.state.opened
     if opened is not None and simulation.task.fingerprint()["sha256"] != opened.task["sha256"]:
-        return None, "The data differ from those that the runs saw: diversity, wrong labels and samples are left out."
+        return (
+            None,
+            "The data differ from those that the runs saw: diversity, wrong labels and samples are left out.",
+        )
     return simulation, ""
 
 
@@ -123,7 +133,7 @@ def _one(
     found: Group,
     classes: Sequence[str],
     simulation: Simulation | None,
-    space: tuple[Floats, float] | None,
+    space: tuple[Vectors, float] | None,
     of_reference: tuple[Floats, Floats] | None,
 ) -> Diagnosis:
     n_classes = len(classes)
@@ -183,7 +193,9 @@ def _accuracies(found: Group, runs: Sequence[Run]) -> tuple[Floats, Floats]:
     curves = [_measured(found, run) for run in runs]
     length = min(map(len, curves))
     labels = np.array([n for n, _ in curves[0][:length]], dtype=float)
-    return labels, np.array([[metrics["accuracy"] for _, metrics in curve[:length]] for curve in curves], dtype=float)
+    return labels, np.array(
+        [[metrics["accuracy"] for _, metrics in curve[:length]] for curve in curves], dtype=float
+    )
 
 
 def _per_class(found: Group, run: Run, n_classes: int) -> Floats:
@@ -191,7 +203,7 @@ def _per_class(found: Group, run: Run, n_classes: int) -> Floats:
     return np.array([[np.nan if v is None else v for v in row] for row in rows], dtype=float)
 
 
-def _mean(parts: Sequence[Floats]) -> Floats:
+def _mean(parts: Sequence[Floats] | Floats) -> Floats:
     """Return the mean over seeds; NaN only where every seed is NaN."""
     stack = np.array(parts)
     known = np.isfinite(stack)
@@ -212,25 +224,30 @@ def _confusions(found: Group, runs: Sequence[Run], labels: Floats) -> tuple[tupl
     picks = sorted({0, (labels.size - 1) // 2, labels.size - 1})
     if any(matrices[k] is None for matrices in kept for k in picks):
         return ()
-    return tuple((float(labels[k]), np.sum([matrices[k] for matrices in kept], axis=0).astype(float)) for k in picks)
+    summed = [np.array([np.array(matrices[k], dtype=float) for matrices in kept]).sum(axis=0) for k in picks]
+    return tuple((float(labels[k]), matrix) for k, matrix in zip(picks, summed, strict=True))
 
 
-def _space(simulation: Simulation) -> tuple[Floats, float] | None:
-    """Return (N, D) vectors in which batches are compared, and the distance that counts as a near copy."""
+def _space(simulation: Simulation) -> tuple[Vectors, float] | None:
+    """Return ids -> (b, D) vectors in which batches are compared, and the distance that counts as a near copy.
+
+    The task's features, or the raw inputs of the first modality if those are numbers; read batch by batch.
+    """
     task = simulation.task
-    if task.features is not None:
-        vectors = np.asarray(task.features, dtype=np.float32)
-    else:
-        values = task.data.batch(np.arange(len(task.data)))[task.data.modalities[0]]
-        if values.dtype.kind not in "fiub":
-            return None
-        vectors = values.reshape(len(values), -1).astype(np.float32)
+    name = task.data.modalities[0]
+
+    def vectors(ids: NDArray[np.int64]) -> Floats:
+        values = task.features[ids] if task.features is not None else task.data.batch(ids)[name]
+        return np.nan_to_num(np.asarray(values, dtype=np.float64).reshape(len(ids), -1))
+
+    if task.features is None and task.data.batch(task.pool[:1])[name].dtype.kind not in "fiub":
+        return None
     some = generator(0, "report", "scale").permutation(task.pool)[:500]
-    return vectors, NEAR * mean_pairwise_distance(vectors[some])
+    return vectors, NEAR * mean_pairwise_distance(vectors(some))
 
 
 def _diversity(
-    runs: Sequence[Run], rounds: int, n_classes: int, space: tuple[Floats, float]
+    runs: Sequence[Run], rounds: int, n_classes: int, space: tuple[Vectors, float]
 ) -> dict[str, Floats]:
     vectors, near = space
     distance = np.full((len(runs), rounds), np.nan)
@@ -241,8 +258,9 @@ def _diversity(
             ids = np.array(ask.ids)
             if ids.size < 2:
                 continue
-            distance[k, t] = mean_pairwise_distance(vectors[ids])
-            copies[k, t] = np.unique(near_duplicates(vectors[ids], near)).size / ids.size
+            points = vectors(ids)
+            distance[k, t] = mean_pairwise_distance(points)
+            copies[k, t] = np.unique(near_duplicates(points, near)).size / ids.size
             said = [labels[i] for i in ask.ids if i in labels]
             if said:
                 entropy[k, t] = class_entropy(said, n_classes) / np.log(n_classes)

@@ -173,7 +173,9 @@ def _unfinished(
     if preliminary:
         yield f"No run is finished: every number is preliminary and stops at {span[1]:,} labels, where all runs are."
     elif late:
-        listed = "; ".join(f"{label} seed {c.seed} ({c.labels[-1]:,} of {c.budget:,} labels)" for label, c in late[:6])
+        listed = "; ".join(
+            f"{label} seed {c.seed} ({c.labels[-1]:,} of {c.budget:,} labels)" for label, c in late[:6]
+        )
         more = f"; and {len(late) - 6} more" if len(late) > 6 else ""
         one = len(late) == 1
         yield (
@@ -196,7 +198,11 @@ def _unlike(compared: Mapping[str, Sequence[Run]], members: Sequence[Run], part:
     prints = {r.state.opened.task["sha256"] for r in members if r.state.opened is not None}
     if len(prints) > 1:
         yield f"The runs saw {len(prints)} different versions of the data although their specs agree: do not compare them."
-    versions = {json.dumps(dict(r.state.opened.versions), sort_keys=True) for r in members if r.state.opened is not None}
+    versions = {
+        json.dumps(dict(r.state.opened.versions), sort_keys=True)
+        for r in members
+        if r.state.opened is not None
+    }
     if len(versions) > 1:
         yield f"The runs were made under {len(versions)} different sets of versions (listed at the end)."
 
@@ -229,7 +235,9 @@ def _titles(shared: Sequence[Mapping[str, Any]]) -> list[str]:
     )
     titles = []
     for table in tables:
-        parts = [f"{key.rpartition('.')[2]} {_short(table[key])}" for key in varying if table.get(key) is not None]
+        parts = [
+            f"{key.rpartition('.')[2]} {_short(table[key])}" for key in varying if table.get(key) is not None
+        ]
         titles.append(", ".join([str(table.get("task.name", "task")), *parts]))
     return titles
 

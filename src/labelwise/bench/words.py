@@ -31,15 +31,30 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def ratio(value: float) -> str:
+    """Return a ratio with two digits that mean something: 0.0031 as "0.0031", 0.42 as "0.42", 3.14 as "3.1"."""
+    return f"{value:.1f}" if value >= 0.995 else f"{value:.2g}"
+
+
 def seeds(n: int) -> str:
     """Return "1 seed" or "5 seeds"."""
     return f"{n} seed" if n == 1 else f"{n} seeds"
 
 
 def visible(pairs: Sequence[Pair]) -> float | None:
-    """Return the size below which a difference cannot be told from 0 in the least precise of some pairs."""
-    found = [p.half for p in pairs if p.half is not None]
-    return max(found) if found else None
+    """Return the size below which a difference cannot be told from 0 in the least precise of some pairs.
+
+    Half the t interval at the level 5 % / pairs: who looks at many strategies must ask more of each. None with one
+    seed.
+    """
+    from scipy.special import stdtrit  # scipy is imported where it is used: `import labelwise` stays quick
+
+    sizes = []
+    for pair in pairs:
+        if pair.half is not None:
+            freedom = len(pair.values) - 1
+            sizes.append(pair.half * stdtrit(freedom, 1 - 0.025 / len(pairs)) / stdtrit(freedom, 0.975))
+    return float(max(sizes)) if sizes else None
 
 
 def spoken(setting: Setting) -> Setting:
@@ -47,7 +62,7 @@ def spoken(setting: Setting) -> Setting:
     verdict, headline, detail = _say(setting)
     if setting.preliminary:
         headline = f"Preliminary, to {count(setting.span[1])} labels: {headline}"
-    return replace(setting, verdict=verdict, headline=headline, detail=tuple(detail))
+    return replace(setting, verdict=verdict, headline=_capital(headline), detail=tuple(detail))
 
 
 def overall(settings: Sequence[Setting]) -> str:
@@ -64,10 +79,12 @@ def overall(settings: Sequence[Setting]) -> str:
     if better:
         gain = max(better, key=lambda s: _gain(s))
         where = f"{len(better)} of {len(settings)} settings"
-        return f"Some strategy is better than {against} in {where}; most clearly in {gain.title}, where {gain.headline}"
+        return f"Some strategy is better than {against} in {where}; most clearly in {gain.title}: {gain.headline}"
     lost = f" In {len(worse)} of them some strategy is worse." if worse else ""
     sizes = [v for s in tested if (v := visible(_areas(s))) is not None]
-    blind = f": with these seeds, differences under {points(max(sizes))} points are invisible" if sizes else ""
+    blind = (
+        f": with these seeds, differences under {points(max(sizes))} points are invisible" if sizes else ""
+    )
     return f"No strategy is better than {against} in any of {len(settings)} settings{blind}.{lost}"
 
 
@@ -83,10 +100,16 @@ def _areas(setting: Setting) -> list[Pair]:
 def _say(setting: Setting) -> tuple[str, str, list[str]]:
     best, detail = setting.strategies[0], []
     if len(setting.strategies) == 1:
-        return "alone", _alone(setting, best), [f"There is nothing to compare {best.name} with: run {REFERENCE} as well."]
+        return (
+            "alone",
+            _alone(setting, best),
+            [f"There is nothing to compare {best.name} with: run {REFERENCE} as well."],
+        )
     pairs = _areas(setting)
     if setting.reference != REFERENCE:
-        detail.append(f"There is no {REFERENCE} run: strategies are compared with the weakest, {setting.reference}.")
+        detail.append(
+            f"There is no {REFERENCE} run: strategies are compared with the weakest, {setting.reference}."
+        )
     if all(p.p_holm is None for p in pairs):
         listing = "; ".join(f"{s.name} {percent(s.aubc.mean)}" for s in setting.strategies)
         return (
@@ -97,18 +120,27 @@ def _say(setting: Setting) -> tuple[str, str, list[str]]:
     better = [p for p in pairs if p.clear and p.mean > 0]
     worse = [p for p in pairs if p.clear and p.mean < 0]
     if worse:
-        detail.append(f"{_capital(listed([p.strategy for p in worse]))} {'is' if len(worse) == 1 else 'are'} worse than {setting.reference}.")
+        detail.append(
+            f"{_capital(listed([p.strategy for p in worse]))} {'is' if len(worse) == 1 else 'are'} worse than {setting.reference}."
+        )
     if better:
         first = next((p for p in better if p.strategy == best.name), better[0])
         others = [p.strategy for p in better if p is not first]
         if others:
-            detail.insert(0, f"{_capital(listed(others))} {'is' if len(others) == 1 else 'are'} better than {setting.reference}, too.")
+            detail.insert(
+                0,
+                f"{_capital(listed(others))} {'is' if len(others) == 1 else 'are'} better than {setting.reference}, too.",
+            )
         if len(setting.strategies) > 2 and setting.bold["aubc"] is None:
             detail.append("The best and the second best cannot be told apart with these seeds.")
         return "better", _better(setting, first), detail
     size = visible(pairs)
     if size == 0 and not any(p.mean for p in pairs):
-        return "none", "Every strategy has the same accuracy here with every seed: there is nothing to tell apart.", detail
+        return (
+            "none",
+            "Every strategy has the same accuracy here with every seed: there is nothing to tell apart.",
+            detail,
+        )
     blind = "" if size is None else f"with these seeds, differences under {points(size)} points are invisible"
     if worse:
         return "worse", f"No strategy is better than {setting.reference} here: {blind}.", detail

@@ -6,26 +6,184 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
+from labelwise.bench.diagnose import Diagnosis
 from labelwise.bench.findings import Comparison, Setting
 from labelwise.bench.report import figures, tables
-from labelwise.bench.report.samples import samples
-from labelwise.bench.report.svg import GREY, colours
-from labelwise.bench.report.why import why
+from labelwise.bench.report.svg import colours
+from labelwise.bench.report.why import both_sizes, why
 from labelwise.bench.results import Run
-from labelwise.bench.settings import Group, strategy_label
+from labelwise.bench.settings import Group, flat
 from labelwise.bench.words import count, listed, percent
 
-WIDE, NARROW = 992, 358
+
+def palette_of(comparison: Comparison) -> dict[str, str]:
+    """Return a colour for each strategy of a report, the same in all its settings."""
+    return colours(tables.names_of(comparison.settings))
 
 
-def _safe(svg: str | None) -> Markup | None:
-    # Matplotlib escapes every text it draws, and `svg.render` every title it adds.
-    return None if svg is None else Markup(svg)  # noqa: S704
+def page(
+    comparison: Comparison,
+    diagnoses: Mapping[str, Sequence[Diagnosis]],
+    pictures: Mapping[str, tuple[list[dict[str, Any]], str]],
+    unknown: Mapping[str, str],
+    made: Mapping[str, Any],
+    *,
+    name: str,
+    about: str,
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return the template's values.
+
+    Args:
+        comparison: what was found.
+        diagnoses: setting key -> diagnoses; a setting without is shown without its why.
+        pictures: setting key -> groups of samples and their caption.
+        unknown: setting key -> what could not be said, and why.
+        made: facts, commands and specs (see `origins`).
+        name, about: of the benchmark.
+        notes: what was left out of the page, or could not be read.
+    """
+    palette = palette_of(comparison)
+    shown = [
+        _setting(setting, found, diagnoses, pictures, unknown, palette, f"s{k}")
+        for k, (setting, found) in enumerate(zip(comparison.settings, comparison.groups, strict=True))
+    ]
+    several = len(shown) > 1
+    return {
+        "name": name,
+        "about": about,
+        "headline": comparison.headline,
+        "notes": list(notes),
+        "settings": shown,
+        "overview": tables.papers(comparison.settings, palette) if several else None,
+        "gaps": tables.gaps(comparison.settings) if several else None,
+        "made": made,
+    }
 
 
-def both_sizes(draw: Any, name: str) -> tuple[Markup, Markup] | None:
-    """Return a figure drawn for wide and for narrow pages, or None if there is nothing to draw."""
-    wide, narrow = _safe(draw(f"{name}w", WIDE)), _safe(draw(f"{name}n", NARROW))
-    return None if wide is None or narrow is None else (wide, narrow)
+def _setting(
+    setting: Setting,
+    found: Group,
+    diagnoses: Mapping[str, Sequence[Diagnosis]],
+    pictures: Mapping[str, tuple[list[dict[str, Any]], str]],
+    unknown: Mapping[str, str],
+    palette: Mapping[str, str],
+    anchor: str,
+) -> dict[str, Any]:
+    groups, caption = pictures.get(setting.key, ([], ""))
+    opened = next(iter(found.runs.values()))[0].state.opened
+    classes = [str(c) for c in opened.task["classes"]] if opened is not None else []
+    drawn = [
+        both_sizes(
+            lambda n, w, m=measure: figures.differences(setting, m, palette, n, width=w),
+            f"{anchor}-{measure}",
+        )
+        for measure in ("aubc", "labels")
+    ]
+    return {
+        "anchor": anchor,
+        "title": setting.title,
+        "headline": setting.headline,
+        "detail": setting.detail,
+        "caveats": setting.caveats,
+        "reference": setting.reference,
+        "curves": both_sizes(
+            lambda n, w: figures.learning_curves(
+                setting, palette, n, width=w, height=420 if w > 500 else 340
+            ),
+            f"{anchor}-curves",
+        ),
+        "curves_caption": _curves_caption(setting),
+        "table": tables.results(setting, palette),
+        "differences": [figure for figure in drawn if figure is not None],
+        "differences_caption": _differences_caption(setting),
+        "crossings": _crossings(setting),
+        "key": [{"name": s.name, "colour": palette[s.name]} for s in setting.strategies],
+        "why": why(
+            setting, diagnoses[setting.key], classes, palette, unknown.get(setting.key, ""), f"{anchor}-why"
+        )
+        if setting.key in diagnoses
+        else None,
+        "samples": groups,
+        "samples_caption": caption,
+    }
+
+
+def _curves_caption(setting: Setting) -> str:
+    one = all(p.low is None for s in setting.strategies for p in s.curve)
+    band = (
+        "one seed, so there is no interval"
+        if one
+        else "bands are the 95 % interval over seeds (Student's t), cut at the frame"
+    )
+    dotted = (
+        ""
+        if setting.target is None
+        else f" Dotted: {percent(setting.target)}, the accuracy that labels are counted to."
+    )
+    grey = sum(s.name != "random" for s in setting.strategies) - 6
+    thin = (
+        f" {grey} more strategies are thin and grey; rest the pointer on one to read its name."
+        if grey > 0
+        else ""
+    )
+    return (
+        f"Accuracy on {setting.part} data, mean over seeds; {band}. Both axes start where the data do, not at 0."
+        f"{dotted}{thin}"
+    )
+
+
+def _differences_caption(setting: Setting) -> str:
+    return (
+        "Each small dot is one seed: both strategies began with the same samples, so the difference is paired. The large "
+        "dot is the mean, the line its 95 % interval (Student's t). Filled: clear, that is, this interval and the "
+        "bootstrap's exclude 0 and the paired t-test has p < 0.05 after Holm's correction for the number of strategies. "
+        f"Right of the line is better than {setting.reference}."
+    )
+
+
+def _crossings(setting: Setting) -> str:
+    crossed = [c for c in setting.crossings if c.labels is not None]
+    if not crossed:
+        return ""
+    parts = [f"{c.strategy} at {count(c.labels)} labels" for c in crossed if c.labels is not None]
+    return f"{setting.reference} catches up for good with {listed(parts)} (mean curves)."
+
+
+def origins(runs: Sequence[Run], comparison: Comparison) -> dict[str, Any]:
+    """Return how the runs were made: facts as (name, text), commands, and one spec for each setting."""
+    opened = [run.state.opened for run in runs if run.state.opened is not None]
+    facts: list[tuple[str, str]] = []
+    finished = sum(run.finished for run in runs)
+    facts.append(("runs", f"{len(runs)}, of them {finished} finished"))
+    seeds = sorted({run.seed for run in runs})
+    facts.append(("seeds", ", ".join(map(str, seeds))))
+    facts.append(("strategies", ", ".join(tables.names_of(comparison.settings))))
+    for task in {json.dumps(o.task, sort_keys=True): o.task for o in opened}.values():
+        parts = f"{task['pool']:,} in the pool, {task['validation']:,} validation, {task['test']:,} test"
+        given = f", {task['given']:,} labelled beforehand" if task.get("given") else ""
+        about = f"{task['name']}: {parts}{given}; {len(task['classes'])} classes; sha256 {str(task['sha256'])[:12]}"
+        facts.append(("task", about))
+    for versions in {json.dumps(dict(o.versions), sort_keys=True): o.versions for o in opened}.values():
+        facts.append(("versions", ", ".join(f"{key} {value}" for key, value in sorted(versions.items()))))
+    validation = max((int(o.task["validation"]) for o in opened), default=0)
+    if validation:
+        facts.append(
+            ("validation labels", f"{validation:,}, which a real campaign pays for beside its budget")
+        )
+    commands = list(dict.fromkeys(str(o.notes["command"]) for o in opened if o.notes.get("command")))
+    specs = []
+    for setting in comparison.settings:
+        strategies = [s.name for s in setting.strategies]
+        text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in flat(setting.shared).items())
+        seeds_here = sorted({seed for s in setting.strategies for seed in s.seeds})
+        text += f"\nstrategy = {json.dumps(strategies)}\nplan.seed = {json.dumps(seeds_here)}"
+        specs.append({"title": setting.title, "text": text})
+    dates = sorted(at[:10] for o in opened if (at := o.at))
+    when = (
+        ""
+        if not dates
+        else f" Runs opened {dates[0]}" + (f" to {dates[-1]}." if dates[-1] != dates[0] else ".")
+    )
+    foot = f"Made by labelwise from {len(runs)} run files; the same files give the same page.{when}"
+    return {"facts": facts, "commands": commands, "specs": specs, "foot": foot}

@@ -12,9 +12,14 @@ from labelwise.bench.findings import Setting, Summary
 from labelwise.bench.report.svg import GREY, INK, MUTED, PAPER, figure, render
 from labelwise.bench.settings import REFERENCE
 
-
 # Scoring (infer and propose) in warm colours, so that its share of a round is seen at once.
-PHASES = {"fit": "#0072B2", "measure": "#7A7A7A", "infer": "#E69F00", "propose": "#D55E00", "learn": "#009E73"}
+PHASES = {
+    "fit": "#0072B2",
+    "measure": "#7A7A7A",
+    "infer": "#E69F00",
+    "propose": "#D55E00",
+    "learn": "#009E73",
+}
 
 
 def _apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
@@ -45,17 +50,23 @@ def _bought(value: float, _: Any = None) -> str:
 def _axes(fig: Any, left: float, right: float, top: float, bottom: float) -> Any:
     """Return axes with margins in pixels."""
     width, height = fig.get_size_inches() * 72
-    return fig.add_axes((left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height))
+    return fig.add_axes(
+        (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
+    )
 
 
-def learning_curves(setting: Setting, palette: Mapping[str, str], name: str, *, width: int, height: int) -> str:
+def learning_curves(
+    setting: Setting, palette: Mapping[str, str], name: str, *, width: int, height: int
+) -> str:
     """Return mean accuracy against labels bought, a band for the 95 % interval, each line named at its right end."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     narrow = width < 500
-    loud = [s for s in setting.strategies if palette[s.name] != GREY or s.name in (REFERENCE, setting.reference)]
-    longest = max(len(_clip(s.name, narrow)) for s in loud)
-    right = min(10 + 7.6 * longest + 18, width * 0.42)
+    loud = [
+        s for s in setting.strategies if palette[s.name] != GREY or s.name in (REFERENCE, setting.reference)
+    ]
+    longest = max(len(_clip(s.name, narrow=narrow)) for s in loud)
+    right = min((6.6 if narrow else 7.6) * longest + 26, width * 0.42)
     with figure(name, width, height) as (fig, titles):
         ax = _axes(fig, 46, right, 12, 44)
         for k, summary in enumerate(reversed(setting.strategies)):
@@ -74,8 +85,11 @@ def learning_curves(setting: Setting, palette: Mapping[str, str], name: str, *, 
                 linestyle="-" if emphasised or len(at) < 3 else (0, (4, 2)),
             )  # fmt: skip
         means = [p.mean for s in setting.strategies for p in s.curve]
-        edge = max(0.004, 0.06 * (max(means) - min(means)))
-        low_end, high_end = max(0.0, min(means) - edge), min(1.0, max(means) + edge)
+        size = max(max(means) - min(means), 0.01)
+        bands = [v for s in loud for p in s.curve for v in (p.low, p.high) if v is not None]
+        # Bands of a few seeds can be wider than everything else: they are cut where they would flatten the lines.
+        low_end = max(0.0, min(means) - 0.35 * size, min([min(means) - 0.06 * size, *bands]))
+        high_end = min(1.0, max(means) + 0.35 * size, max([max(means) + 0.06 * size, *bands]))
         ax.set_ylim(low_end, high_end)
         ax.margins(x=0.01)
         if setting.target is not None and low_end < setting.target < high_end:
@@ -84,10 +98,18 @@ def learning_curves(setting: Setting, palette: Mapping[str, str], name: str, *, 
         ends = _apart([s.curve[-1].mean for s in loud], 17 * pixel, low_end, high_end)
         for summary, y in zip(loud, ends, strict=True):
             last = summary.curve[-1]
-            ax.plot([last.labels], [last.mean], "o", color=palette[summary.name], markersize=5, zorder=4, clip_on=False)
+            ax.plot(
+                [last.labels],
+                [last.mean],
+                "o",
+                color=palette[summary.name],
+                markersize=5,
+                zorder=4,
+                clip_on=False,
+            )
             ax.annotate(
-                _clip(summary.name, narrow), (last.labels, last.mean), xytext=(12, (y - last.mean) / pixel),
-                textcoords="offset pixels", va="center", fontsize=13, color=INK, annotation_clip=False,
+                _clip(summary.name, narrow=narrow), (last.labels, last.mean), xytext=(12, (y - last.mean) / pixel),
+                textcoords="offset pixels", va="center", fontsize=12 if narrow else 13, color=INK, annotation_clip=False,
                 arrowprops={"arrowstyle": "-", "color": palette[summary.name], "linewidth": 1.2, "shrinkA": 0,
                             "shrinkB": 4, "relpos": (0, 0.5)},
             )  # fmt: skip
@@ -100,12 +122,14 @@ def learning_curves(setting: Setting, palette: Mapping[str, str], name: str, *, 
         return render(fig, name, f"Learning curves: accuracy against labels bought, {setting.title}", titles)
 
 
-def _clip(name: str, narrow: bool) -> str:
+def _clip(name: str, *, narrow: bool) -> str:
     most = 18 if narrow else 34
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
-def differences(setting: Setting, measure: str, palette: Mapping[str, str], name: str, *, width: int) -> str | None:
+def differences(
+    setting: Setting, measure: str, palette: Mapping[str, str], name: str, *, width: int
+) -> str | None:
     """Return each strategy's paired difference from the reference as a dot with its 95 % interval; None without any."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -114,7 +138,7 @@ def differences(setting: Setting, measure: str, palette: Mapping[str, str], name
         return None
     scale, unit = (1.0, "labels") if measure == "labels" else (100.0, "points")
     narrow = width < 500
-    left = min(12 + 7.6 * max(len(_clip(p.strategy, narrow)) for p in pairs), width * 0.42)
+    left = min(12 + 7.6 * max(len(_clip(p.strategy, narrow=narrow)) for p in pairs), width * 0.42)
     row = 30
     with figure(name, width, row * len(pairs) + 52) as (fig, titles):
         ax = _axes(fig, left, 14, 6, 46)
@@ -122,7 +146,16 @@ def differences(setting: Setting, measure: str, palette: Mapping[str, str], name
         for k, pair in enumerate(pairs):
             colour = palette[pair.strategy]
             rng = np.linspace(-0.16, 0.16, len(pair.values)) if len(pair.values) > 1 else np.zeros(1)
-            ax.plot(scale * np.array(pair.values), k + rng, "o", color=colour, alpha=0.35, markersize=3.5, linewidth=0)
+            ax.plot(
+                scale * np.array(pair.values),
+                k + rng,
+                "o",
+                color=colour,
+                alpha=0.5,
+                markersize=4.5,
+                linewidth=0,
+                markeredgewidth=0,
+            )
             centre = scale * float(np.mean(pair.values))
             gid = f"pair-{k}"
             titles[gid] = f"{pair.strategy} against {pair.against}: {centre:+.2f} {unit}"
@@ -133,13 +166,23 @@ def differences(setting: Setting, measure: str, palette: Mapping[str, str], name
             ax.plot([centre], [k], "o", color=colour, markerfacecolor=filled, markeredgewidth=2, markersize=8, zorder=4,
                     gid=gid)  # fmt: skip
         ax.set_ylim(len(pairs) - 0.4, -0.6)
-        ax.set_yticks(range(len(pairs)), [_clip(p.strategy, narrow) for p in pairs], fontsize=13, color=INK)
+        ax.set_yticks(
+            range(len(pairs)), [_clip(p.strategy, narrow=narrow) for p in pairs], fontsize=13, color=INK
+        )
         ax.grid(visible=False, axis="y")
         ax.xaxis.set_major_locator(MaxNLocator(4 if narrow else 7))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:+,.10g}".replace("-", "−") if v else "0"))
+        ax.xaxis.set_major_formatter(
+            FuncFormatter(lambda v, _: f"{v:+,.10g}".replace("-", "−") if v else "0")
+        )
         ax.margins(x=0.06)
-        words = {"labels": "fewer labels", "aubc": "points of AUBC more", "final": "points of final accuracy more"}
-        ax.set_xlabel(f"{words[measure]} than {_clip(setting.reference, narrow)}", loc="left", fontsize=12)
+        words = {
+            "labels": "fewer labels",
+            "aubc": "points of AUBC more",
+            "final": "points of final accuracy more",
+        }
+        ax.set_xlabel(
+            f"{words[measure]} than {_clip(setting.reference, narrow=narrow)}", loc="left", fontsize=12
+        )
         return render(fig, name, f"Paired differences from {setting.reference}, {setting.title}", titles)
 
 
@@ -170,11 +213,28 @@ def small_multiple(
         for k, (strategy, (x, y)) in enumerate(lines.items()):
             gid = f"line-{k}"
             titles[gid] = strategy
-            ax.plot(x, y, color=palette[strategy], linewidth=1.8, gid=gid, zorder=3 if strategy != REFERENCE else 2)
+            ax.plot(
+                x,
+                y,
+                color=palette[strategy],
+                linewidth=1.8,
+                gid=gid,
+                zorder=3 if strategy != REFERENCE else 2,
+            )
         ax.set_ylim(low, high)
         for strategy, x in alarms:
-            ax.plot([x], [low + 0.06 * (high - low)], "X", color=palette[strategy], markersize=8, zorder=5, clip_on=False)
-        ax.set_title(_clip(title, True), loc="left", fontsize=12.5, color=INK, pad=6, weight="bold")
+            ax.plot(
+                [x],
+                [low + 0.06 * (high - low)],
+                "X",
+                color=palette[strategy],
+                markersize=8,
+                zorder=5,
+                clip_on=False,
+            )
+        ax.set_title(
+            _clip(title, narrow=width < 300), loc="left", fontsize=12.5, color=INK, pad=6, weight="bold"
+        )
         ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
         ax.yaxis.set_major_locator(MaxNLocator(3))
         ax.xaxis.set_major_formatter(FuncFormatter(_bought))
@@ -192,21 +252,22 @@ def phases(summaries: Sequence[Summary], name: str, *, width: int) -> str | None
     if not timed:
         return None
     narrow = width < 500
-    left = min(12 + 7.6 * max(len(_clip(s.name, narrow)) for s in timed), width * 0.42)
-    fills = PHASES
+    left = min(12 + 7.6 * max(len(_clip(s.name, narrow=narrow)) for s in timed), width * 0.42)
     with figure(name, width, 28 * len(timed) + 46) as (fig, titles):
         ax = _axes(fig, left, 14, 4, 42)
         for row, summary in enumerate(timed):
-            start = 0.0
-            for phase, colour in fills.items():
+            done = 0.0
+            for phase, colour in PHASES.items():
                 length = summary.seconds.get(phase, 0.0)
                 gid = f"bar-{row}-{phase}"
                 titles[gid] = f"{summary.name}: {phase} {length:.3g} s"
-                bar = ax.barh(row, length, left=start, height=0.62, color=colour, linewidth=0)
+                bar = ax.barh(row, length, left=done, height=0.62, color=colour, linewidth=0)
                 bar[0].set_gid(gid)
-                start += length
+                done += length
         ax.set_ylim(len(timed) - 0.4, -0.6)
-        ax.set_yticks(range(len(timed)), [_clip(s.name, narrow) for s in timed], fontsize=13, color=INK)
+        ax.set_yticks(
+            range(len(timed)), [_clip(s.name, narrow=narrow) for s in timed], fontsize=13, color=INK
+        )
         ax.grid(visible=False, axis="y")
         ax.xaxis.set_major_locator(MaxNLocator(4 if narrow else 7))
         ax.set_xlabel("mean seconds a round", loc="left", fontsize=12)

@@ -52,7 +52,7 @@ def figure(name: str, width: float, height: float) -> Iterator[tuple[Figure, dic
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    rc: dict[str, Any] = {
+    rc: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": name,
         "text.parse_math": False,  # a class may be called "$x$"
@@ -100,7 +100,9 @@ def render(fig: Figure, name: str, label: str, titles: Mapping[str, str] | None 
     fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :].strip()
-    text = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*|<style.*?</style>\s*|<g ?/>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(
+        r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*|<style.*?</style>\s*|<g ?/>\s*", "", text, flags=re.DOTALL
+    )
     # Only tags are rewritten: what a class is called stays as it is.
     pieces = re.split(r"(<[^>]*>)", text)
     pieces[1::2] = [_tag(tag, name) for tag in pieces[1::2]]
@@ -113,7 +115,9 @@ def render(fig: Figure, name: str, label: str, titles: Mapping[str, str] | None 
     box = re.search(r'viewBox="([^"]*)"', head.group())
     assert box is not None
     width = box.group(1).split()[2]
-    opening = f'<svg role="img" aria-label="{escape(label)}" viewBox="{box.group(1)}" style="max-width:{width}px">'
+    opening = (
+        f'<svg role="img" aria-label="{escape(label)}" viewBox="{box.group(1)}" style="max-width:{width}px">'
+    )
     return re.sub(r"\s*\n\s*", "\n", opening + text[head.end() :])
 
 

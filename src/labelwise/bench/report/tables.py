@@ -73,12 +73,13 @@ def results(setting: Setting, palette: Mapping[str, str]) -> Table:
     ]
     rows = []
     for s in setting.strategies:
-        ratio = s.scoring_ratio
         cells = [
             _share(s.aubc, bold=setting.bold["aubc"] == s.name),
             _share(s.final, bold=setting.bold["final"] == s.name),
             *(_needed(setting, s, t) for t in targets),
-            Cell("–") if ratio is None else Cell(f"{ratio:.2f}" if ratio >= 0.095 else f"{ratio:.3f}", "", f"{ratio:.6f}"),
+            Cell("–")
+            if s.scoring_ratio is None
+            else Cell(f"{s.scoring_ratio:.3f}", "", f"{s.scoring_ratio:.6f}"),
             Cell(str(len(s.seeds)), "", str(len(s.seeds))),
         ]
         rows.append(Row(s.name, palette[s.name], tuple(cells)))

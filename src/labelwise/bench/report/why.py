@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from labelwise.bench.diagnose import NEAR, Diagnosis, Floats
+from labelwise.bench.diagnose import NEAR, Diagnosis
 from labelwise.bench.findings import Setting
 from labelwise.bench.report import figures
-from labelwise.bench.words import count, listed, percent
+from labelwise.bench.words import count, listed, percent, ratio
 
 MOST_PANELS = 12
 MOST_CLASSES = 20
@@ -80,12 +80,14 @@ def why(
     # Reversed: the best strategy's line is drawn last, on top.
     top_last = list(reversed(ordered))
     return {
-        "signatures": _signatures(ordered, classes),
+        "signatures": _signatures(ordered),
         "per_class": _class_panels(top_last, classes, palette, name),
         "per_class_caption": _class_caption(classes),
         "counts": [_counts(d, classes) for d in ordered],
         "counts_caption": _counts_caption(ordered, classes),
-        "confusions": [{"name": d.strategy, "tables": _confusion(d, classes)} for d in ordered if d.confusions]
+        "confusions": [
+            {"name": d.strategy, "tables": _confusion(d, classes)} for d in ordered if d.confusions
+        ]
         if len(classes) <= MOST_CLASSES
         else [],
         "confusions_caption": "Percent of each true class (row) that was taken for each class (column), over all seeds, "
@@ -111,13 +113,15 @@ def why(
     }
 
 
-def _signatures(diagnoses: Sequence[Diagnosis], classes: Sequence[str]) -> list[str]:
+def _signatures(diagnoses: Sequence[Diagnosis]) -> list[str]:
     """Return one line for each strategy with an alarm, and one for those without."""
     lines = []
     for d in diagnoses:
         told = [*d.signatures]
-        for seed, _, labels, words in d.alarms[:4]:
-            told.append(f"{words[:-1]} (seed {seed}, at {count(labels)} labels).")
+        for seed, c, labels, words in d.alarms[:4]:
+            end = d.per_class[-1, c]
+            after = f"; its accuracy ends at {percent(end)}" if np.isfinite(end) else ""
+            told.append(f"{words[:-1]} (seed {seed}, at {count(labels)} labels{after}).")
         if len(d.alarms) > 4:
             told.append(f"{len(d.alarms) - 4} more alarms of this kind are in results.json.")
         if told:
@@ -156,7 +160,9 @@ def _worst(diagnoses: Sequence[Diagnosis], n_classes: int) -> list[int]:
 
 
 def _class_caption(classes: Sequence[str]) -> str:
-    which = "" if len(classes) <= MOST_PANELS else f"The {MOST_PANELS} of {len(classes)} classes that end worst. "
+    which = (
+        "" if len(classes) <= MOST_PANELS else f"The {MOST_PANELS} of {len(classes)} classes that end worst. "
+    )
     return (
         f"{which}Accuracy of each class, mean over seeds, on common axes that start where the data are. A cross at the "
         "foot: a class was lost, or was no longer asked for."
@@ -176,8 +182,9 @@ def _counts(d: Diagnosis, classes: Sequence[str]) -> Heat:
         shown = sorted(np.argsort(-d.counts.sum(axis=0), kind="stable")[:MOST_CLASSES].tolist())
     values = np.array([[d.counts[a:b, c].mean() for a, b in blocks] for c in shown])
     most = max(1e-9, float(values.max()))
+    places = 0 if (values == values.round()).all() or most >= 20 else 1  # the same in every cell
     rows = tuple(
-        HeatRow(classes[c], tuple(HeatCell(f"{v:.1f}".removesuffix(".0"), f"{v / most:.3f}") for v in row))
+        HeatRow(classes[c], tuple(HeatCell(f"{v:.{places}f}", f"{v / most:.3f}") for v in row))
         for c, row in zip(shown, values.tolist(), strict=True)
     )
     heads = tuple(str(a) if b == a + 1 else f"{a}–{b - 1}" for a, b in blocks)
@@ -185,8 +192,16 @@ def _counts(d: Diagnosis, classes: Sequence[str]) -> Heat:
 
 
 def _counts_caption(diagnoses: Sequence[Diagnosis], classes: Sequence[str]) -> str:
-    shares = [f"{d.strategy} {d.evenness[-1]:.2f}" for d in diagnoses if d.evenness.size and np.isfinite(d.evenness[-1])]
-    some = "" if len(classes) <= MOST_CLASSES else f" The {MOST_CLASSES} classes most asked for, of {len(classes)}."
+    shares = [
+        f"{d.strategy} {d.evenness[-1]:.2f}"
+        for d in diagnoses
+        if d.evenness.size and np.isfinite(d.evenness[-1])
+    ]
+    some = (
+        ""
+        if len(classes) <= MOST_CLASSES
+        else f" The {MOST_CLASSES} classes most asked for, of {len(classes)}."
+    )
     bought = diagnoses[0].labelled_share if diagnoses else 0.0
     return (
         f"Labels answered in each round by class, mean over seeds; round 0 is the common random start.{some} "
@@ -225,7 +240,7 @@ def _diversity_panels(diagnoses: Sequence[Diagnosis], palette: Mapping[str, str]
             lines[d.strategy] = (d.ask_labels[known].tolist(), d.diversity[kind][known].tolist())
         low, high = figures.spread([d.diversity[kind] for d in diagnoses], share=share)
         svg = figures.small_multiple(
-            title, lines, palette, f"{name}-{kind}", low=low, high=high, percent=share, width=300, height=180
+            title, lines, palette, f"{name}-{kind}", low=low, high=high, percent=share, width=316, height=190
         )
         panels.append(Markup(svg))  # noqa: S704 - see `safe`
     return panels
@@ -235,8 +250,12 @@ def _noise(diagnoses: Sequence[Diagnosis]) -> str:
     found = [d for d in diagnoses if d.noisy is not None]
     if not found:
         return ""
-    more = [d.strategy for d in found if d.noisy is not None and d.noisy.differs and d.noisy.share > d.noisy.base]
-    less = [d.strategy for d in found if d.noisy is not None and d.noisy.differs and d.noisy.share < d.noisy.base]
+    more = [
+        d.strategy for d in found if d.noisy is not None and d.noisy.differs and d.noisy.share > d.noisy.base
+    ]
+    less = [
+        d.strategy for d in found if d.noisy is not None and d.noisy.differs and d.noisy.share < d.noisy.base
+    ]
     parts = []
     if more:
         parts.append(f"{listed(more)} asked for more wrong labels than chance would.")
@@ -251,28 +270,7 @@ def _times(setting: Setting) -> str:
     known = [(s.name, s.scoring_ratio) for s in setting.strategies if s.scoring_ratio is not None]
     if not known:
         return ""
-    parts = ", ".join(f"{name} {ratio:.2f}" for name, ratio in known)
-    return f"Scoring (infer and propose) over training (fit): {parts}. Wall seconds, mean over rounds and seeds."
-
-
-def as_json(d: Diagnosis) -> dict[str, Any]:
-    """Return a diagnosis as JSON values; NaN becomes null."""
-
-    def plain(values: Floats) -> Any:
-        return [plain(v) if isinstance(v, np.ndarray) else (float(v) if np.isfinite(v) else None) for v in values]
-
-    return {
-        "strategy": d.strategy,
-        "seeds": list(d.seeds),
-        "labels": plain(d.fit_labels),
-        "per_class": plain(d.per_class),
-        "asked": {"labels": plain(d.ask_labels), "counts": plain(d.counts), "evenness": plain(d.evenness)},
-        "alarms": [{"seed": s, "class": c, "labels": n, "words": w} for s, c, n, w in d.alarms],
-        "signatures": list(d.signatures),
-        "confusions": [{"labels": n, "counts": plain(m)} for n, m in d.confusions],
-        "diversity": {key: plain(v) for key, v in d.diversity.items()},
-        "noisy": None
-        if d.noisy is None
-        else {"share": d.noisy.share, "low": d.noisy.low, "high": d.noisy.high, "base": d.noisy.base, "n": d.noisy.n},
-        "labelled_share": d.labelled_share,
-    }
+    parts = ", ".join(f"{name} {ratio(value)}" for name, value in known)
+    return (
+        f"Scoring (infer and propose) over training (fit): {parts}. Wall seconds, mean over rounds and seeds."
+    )

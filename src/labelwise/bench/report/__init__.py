@@ -1,0 +1,118 @@
+"""The report of a benchmark: one self-contained page, and the same findings as Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any
+
+from labelwise.bench.compare import compare
+from labelwise.bench.diagnose import Load, diagnose, simulate
+from labelwise.bench.report.build import origins, page, palette_of
+from labelwise.bench.report.files import report_md, results_csv, results_json
+from labelwise.bench.report.samples import samples
+from labelwise.bench.results import Run
+
+__all__ = ["write_report"]
+
+# A page people can mail: nothing outside it, and never larger than this.
+LARGEST = 2_000_000
+
+
+def write_report(
+    runs: Sequence[Run],
+    out: Path,
+    *,
+    name: str,
+    about: str = "",
+    load: Load | None = None,
+    notes: Sequence[str] = (),
+) -> dict[str, Path]:
+    """Write the page and, beside it, report.md, results.csv and results.json, and return their paths.
+
+    The same runs give the same bytes. The page makes no request of any kind and stays under 2 MB: where it would grow
+    larger, samples go first and the reasons next, and it says so.
+
+    Args:
+        runs: any runs; settings, strategies and seeds are found in their specs.
+        out: the page's file, e.g. runs/demo/report.html.
+        name, about: of the benchmark.
+        load: spec (plain values) -> Simulation, for thumbnails, diversity and wrong labels; None leaves them out.
+        notes: what the reader should know first, e.g. which files could not be read.
+
+    Returns:
+        "html", "md", "csv" and "json" -> path.
+
+    Raises:
+        InputError: no runs, or none that was measured.
+    """
+    comparison = compare(runs)
+    diagnoses, pictures, unknown = {}, {}, {}
+    palette = palette_of(comparison)
+    for setting, found in zip(comparison.settings, comparison.groups, strict=True):
+        opened = next(iter(found.runs.values()))[0].state.opened
+        assert opened is not None  # a run with a measured fit was opened
+        classes = [str(c) for c in opened.task["classes"]]
+        simulation, unknown[setting.key] = simulate(found, load)
+        diagnoses[setting.key] = diagnose(found, classes, simulation, setting.reference)
+        if simulation is not None:
+            pictures[setting.key] = samples(setting, found, simulation, palette, classes)
+    made = origins(runs, comparison)
+    too_large = "the page would be larger than 2 MB"
+    attempts: tuple[tuple[Any, Any, list[str]], ...] = (
+        (diagnoses, pictures, list(notes)),
+        (diagnoses, {}, [*notes, f"Samples are left out: {too_large}."]),
+        (
+            {},
+            {},
+            [*notes, f"Samples and reasons are left out: {too_large}; the reasons are in results.json."],
+        ),
+    )
+    html = ""
+    for why, shown, told in attempts:
+        html = _html(page(comparison, why, shown, unknown, made, name=name, about=about, notes=told))
+        if len(html.encode()) < LARGEST:
+            break
+    texts = {
+        "html": (out, html),
+        "md": (out.with_name("report.md"), report_md(comparison, made, name=name, about=about)),
+        "csv": (out.with_name("results.csv"), results_csv(runs)),
+        "json": (
+            out.with_name("results.json"),
+            results_json(comparison, diagnoses, made, name=name, about=about),
+        ),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for path, text in texts.values():
+        _write(path, text)
+    return {kind: path for kind, (path, _) in texts.items()}
+
+
+def _html(values: dict[str, Any]) -> str:
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    folder = resources("labelwise.bench") / "templates"
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
+    # Our own files, not a word of a run's.
+    css, script = (Markup((folder / f).read_text(encoding="utf-8")) for f in ("report.css", "report.js"))  # noqa: S704
+    return template.render(**values, css=css, script=script)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all, so that a page that is open in a browser is never half of one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

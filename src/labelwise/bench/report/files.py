@@ -1,0 +1,171 @@
+"""What lies beside the page for people and programs: Markdown, one CSV row a run and round, and everything as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from labelwise.bench.diagnose import Diagnosis, Floats
+from labelwise.bench.findings import Comparison, Setting
+from labelwise.bench.report import tables
+from labelwise.bench.report.tables import Cell, Table
+from labelwise.bench.results import Run
+from labelwise.bench.settings import flat, shared_part, strategy_label
+from labelwise.functional.curves import aubc
+
+PHASES = ("fit", "measure", "infer", "propose", "learn")
+METRICS = ("accuracy", "macro_f1", "nll", "brier", "ece")
+
+
+def results_csv(runs: Sequence[Run]) -> str:
+    """Return one row for each run and measured fit; the area is that up to this row."""
+    keys = sorted({key for run in runs for key in flat(shared_part(run.spec))})
+    head = ["run", *keys, "strategy", "seed", "finished", "part", "round", "labels", *METRICS, "aubc_so_far"]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*head, *(f"seconds_{phase}" for phase in PHASES)])
+    for run in runs:
+        shared = flat(shared_part(run.spec))
+        opened = run.state.opened
+        given = 0 if opened is None else int(opened.task.get("given", 0))
+        labels: list[int] = []
+        accuracy: list[float] = []
+        for fit in run.fits:
+            part = "test" if fit.test else "validation"
+            metrics = fit.test or fit.validation
+            if "accuracy" not in metrics:
+                continue
+            bought = fit.n_labelled - given
+            if labels and labels[-1] == bought:  # refitted on the same labels: the later one counts
+                labels.pop()
+                accuracy.pop()
+            labels.append(bought)
+            accuracy.append(float(metrics["accuracy"]))
+            row = [run.id, *(_plain(shared.get(key)) for key in keys), strategy_label(run.spec), run.seed]
+            row += [int(run.finished), part, fit.round, bought, *(metrics.get(m, "") for m in METRICS)]
+            row += [aubc(labels, accuracy), *(fit.seconds.get(phase, "") for phase in PHASES)]
+            writer.writerow([_safe(cell) for cell in row])
+    return buffer.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    return "" if value is None else json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def _safe(cell: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell
+
+
+def results_json(
+    comparison: Comparison,
+    diagnoses: Mapping[str, Sequence[Diagnosis]],
+    made: Mapping[str, Any],
+    *,
+    name: str,
+    about: str,
+) -> str:
+    """Return everything the report knows; numbers that are not finite become null."""
+    values = {"name": name, "about": about, **comparison.to_dict(), "made": made}
+    for setting in values["settings"]:
+        setting["diagnoses"] = [as_json(d) for d in diagnoses.get(setting["key"], ())]
+    return json.dumps(_finite(values), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value
+
+
+def report_md(comparison: Comparison, made: Mapping[str, Any], *, name: str, about: str) -> str:
+    """Return the answer, the tables and how they were made as Markdown."""
+    grey = dict.fromkeys(tables.names_of(comparison.settings), "")
+    lines = [
+        f"# {_text(comparison.headline)}",
+        "",
+        f"{_text(name)}{': ' + _text(about) if about else ''}",
+        "",
+    ]
+    if len(comparison.settings) > 1:
+        table = tables.papers(comparison.settings, grey)
+        lines += [*_table(table, head="strategy"), "", table.caption, ""]
+        gap = tables.gaps(comparison.settings)
+        if gap is not None:
+            lines += [*_table(gap, head="setting"), "", gap.caption, ""]
+    for setting in comparison.settings:
+        lines += _setting(setting, grey, alone=len(comparison.settings) == 1)
+    lines += ["## How it was made", "", *(f"- {key}: {_text(str(value))}" for key, value in made["facts"])]
+    lines += ["", "```", *(c.replace("```", "") for c in made["commands"]), "```"] if made["commands"] else []
+    return "\n".join(lines) + "\n"
+
+
+def _setting(setting: Setting, grey: Mapping[str, str], *, alone: bool) -> list[str]:
+    lines = [] if alone else [f"## {_text(setting.title)}", "", _text(setting.headline), ""]
+    for line in (*setting.detail, *setting.caveats):
+        lines += [_text(line), ""]
+    table = tables.results(setting, grey)
+    return [*lines, *_table(table), "", table.caption.replace("Small: half", "After ±: half"), ""]
+
+
+def _table(table: Table, head: str = "") -> list[str]:
+    names = [_text(column.name) for column in table.columns]
+    names = [head, *names] if head else names
+    lines = [f"| {' | '.join(names)} |", f"|:--{'|--:' * (len(names) - 1)}|"]
+    return [*lines, *(f"| {' | '.join([_text(row.name), *map(_cell, row.cells)])} |" for row in table.rows)]
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return "–"
+    text = f"**{cell.text}**" if cell.bold else cell.text
+    return f"{text} {cell.small}".strip()
+
+
+def _text(text: str) -> str:
+    """Return text in which Markdown finds no markup, no HTML and no second line."""
+    text = " ".join(text.split())
+    for mark in "\\`*_[]|":
+        text = text.replace(mark, f"\\{mark}")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def as_json(d: Diagnosis) -> dict[str, Any]:
+    """Return a diagnosis as JSON values; NaN becomes null."""
+
+    def plain(values: Floats) -> Any:
+        return [
+            plain(v) if isinstance(v, np.ndarray) else (float(v) if np.isfinite(v) else None) for v in values
+        ]
+
+    return {
+        "strategy": d.strategy,
+        "seeds": list(d.seeds),
+        "labels": plain(d.fit_labels),
+        "per_class": plain(d.per_class),
+        "asked": {"labels": plain(d.ask_labels), "counts": plain(d.counts), "evenness": plain(d.evenness)},
+        "alarms": [{"seed": s, "class": c, "labels": n, "words": w} for s, c, n, w in d.alarms],
+        "signatures": list(d.signatures),
+        "confusions": [{"labels": n, "counts": plain(m)} for n, m in d.confusions],
+        "diversity": {key: plain(v) for key, v in d.diversity.items()},
+        "noisy": None
+        if d.noisy is None
+        else {
+            "share": d.noisy.share,
+            "low": d.noisy.low,
+            "high": d.noisy.high,
+            "base": d.noisy.base,
+            "n": d.noisy.n,
+        },
+        "labelled_share": d.labelled_share,
+    }

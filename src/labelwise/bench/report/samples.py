@@ -1,0 +1,125 @@
+"""Thumbnails of what was asked for: images as small PNG files inside the page, text in three lines, nothing invented."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.bench.findings import Setting
+from labelwise.bench.results import Run
+from labelwise.bench.settings import Group
+from labelwise.data.truth import Simulation
+
+EACH = 6  # samples of one round
+LONGEST = 96  # pixels of a thumbnail's longer side
+WORDS = 240  # characters of a text
+
+
+def samples(
+    setting: Setting,
+    found: Group,
+    simulation: Simulation,
+    palette: Mapping[str, str],
+    classes: Sequence[str],
+) -> tuple[list[dict[str, Any]], str]:
+    """Return groups of samples (first and last chosen round of each strategy, one seed) and a caption.
+
+    Args:
+        setting: the comparison's part, for the order of strategies.
+        found: the runs.
+        simulation: the data that the runs saw.
+        palette: strategy -> colour.
+        classes: their names.
+    """
+    groups = []
+    shared = set.intersection(*({run.seed for run in runs} for runs in found.compared.values()))
+    seed = min(shared) if shared else None
+    for summary in setting.strategies:
+        runs = found.compared[summary.name]
+        run = next((r for r in runs if r.seed == seed), runs[0])
+        chosen = [ask for ask in run.state.asks if ask.round > 0] or list(run.state.asks)
+        for ask in dict.fromkeys((chosen[0].round, chosen[-1].round)):
+            items = _items(run, ask, simulation, classes)
+            if items:
+                name = f"{summary.name}, {'first' if ask == chosen[0].round else 'last'} choice"
+                groups.append({"name": name, "colour": palette[summary.name], "things": items})
+    which = f"seed {seed}" if seed is not None else "the first seed of each strategy"
+    caption = (
+        f"The first {EACH} samples, in the order of asking, of the first and the last round that each strategy chose "
+        f"itself ({which}; the common random start is left out)."
+    )
+    return groups, caption
+
+
+def _items(run: Run, t: int, simulation: Simulation, classes: Sequence[str]) -> list[dict[str, Any]]:
+    ids = run.state.asks[t].ids[:EACH]
+    task = simulation.task
+    batch = task.data.batch(np.array(ids, dtype=np.int64))
+    shown = next(
+        (m for m in task.data.modalities if drawable(batch[m]) or batch[m].dtype.kind in "TUO"), None
+    )
+    if shown is None:
+        return []
+    present = batch.get("present")
+    column = task.data.modalities.index(shown)
+    items = []
+    for k, i in enumerate(ids):
+        answer = run.state.answers.get(i)
+        said = None if answer is None else answer.label
+        label = "pass" if said is None else classes[said]
+        wrong = said is not None and said != int(simulation.truth[i])
+        caption = f"round {t} · {label}" + (f" (is {classes[int(simulation.truth[i])]})" if wrong else "")
+        item: dict[str, Any] = {"caption": caption, "wrong": wrong, "image": None, "words": None,
+                                "alt": f"sample {i}, labelled {label}"}  # fmt: skip
+        if present is None or present[k, column]:
+            value = batch[shown][k]
+            if drawable(batch[shown]):
+                item["image"] = png(value)
+            else:
+                item["words"] = str(value)[:WORDS]
+        items.append(item)
+    return items
+
+
+def drawable(values: NDArray[Any]) -> bool:
+    """Return True for a batch of images: (b, H, W) or (b, H, W, 3), numbers, at least 2 pixels each way."""
+    if values.dtype.kind not in "fiub" or values.ndim not in (3, 4):
+        return False
+    return min(values.shape[1:3]) >= 2 and (values.ndim == 3 or values.shape[3] == 3)
+
+
+def png(image: NDArray[Any]) -> str:
+    """Return an image as a data address: uint8 and floats in [0, 1] as they are, other floats by a perceptual map.
+
+    Args:
+        image: (H, W) or (H, W, 3). Pictures larger than a thumbnail are scaled down, never up.
+    """
+    from PIL import Image
+
+    if image.dtype.kind == "f":
+        if image.ndim == 2 and (image.min() < 0 or image.max() > 1):
+            pixels = _perceptual(image)
+        else:
+            pixels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    else:
+        pixels = np.clip(image, 0, 255).astype(np.uint8)
+    picture = Image.fromarray(pixels)
+    if max(picture.size) > LONGEST:
+        picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _perceptual(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return a spectrogram (frequencies by time) in matplotlib's magma, low frequencies at the foot."""
+    from matplotlib import colormaps
+
+    low, high = float(values.min()), float(values.max())
+    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    return np.ascontiguousarray(colormaps["magma"](scaled[::-1], bytes=True)[..., :3])

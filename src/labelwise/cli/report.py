@@ -1,0 +1,71 @@
+"""`labelwise report`: what some runs show, on the screen and as a page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from labelwise.data.truth import Simulation
+
+
+def _load(spec: Mapping[str, Any]) -> Simulation:
+    """Return the data of a spec, for thumbnails, diversity and wrong labels."""
+    from labelwise import data
+
+    params = dict(spec["task"])
+    return data.make(params.pop("name"), **params)
+
+
+def report_command(
+    runs: Annotated[list[Path], typer.Argument(help="Run files, or folders of them.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The page; report.md, results.csv and .json go beside it.")
+    ] = Path("report.html"),
+    name: Annotated[str | None, typer.Option(help="Shown on the page; default: the folder's name.")] = None,
+    about: Annotated[str, typer.Option(help="A sentence shown on the page.")] = "",
+    data: Annotated[
+        bool, typer.Option(help="Load the data for thumbnails, diversity and wrong labels.")
+    ] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as JSON instead of words.")
+    ] = False,
+) -> None:
+    """Compare the runs in some folders: the answer, a table, and a page that explains them.
+
+    Unfinished runs are shown but enter no mean; files that cannot be read are named.
+
+    Example: labelwise report runs/demo -o report.html
+    """
+    from rich.console import Console
+
+    from labelwise.bench.compare import compare
+    from labelwise.bench.report import write_report
+    from labelwise.bench.results import read_runs
+    from labelwise.bench.table import summary_table
+
+    found, unreadable = read_runs(runs)
+    notes = [f"{path.name} could not be read and is left out: {reason}" for path, reason in unreadable]
+    title = name or (runs[0].resolve().name if runs[0].is_dir() else runs[0].resolve().parent.name)
+    paths = write_report(found, out, name=title, about=about, load=_load if data else None, notes=notes)
+    comparison = compare(found)
+    if as_json:
+        typer.echo(
+            json.dumps({**comparison.to_dict(), "report": {kind: str(p) for kind, p in paths.items()}})
+        )
+        return
+    console = Console(highlight=False)
+    for words in (comparison.headline, *notes):
+        console.print(words, markup=False)
+    console.print()
+    console.print(summary_table(comparison))
+    for setting in comparison.settings:
+        for caveat in setting.caveats:
+            console.print(caveat, markup=False)
+    console.print(f"\nReport: {paths['html']}", markup=False, soft_wrap=True)
