@@ -84,6 +84,8 @@ def proposal(
     known, held_out = _signals(labelled, "labelled"), _signals(validation, "validation")
     if not len(pool):
         raise EmptyPool("signals holds no sample; there is nothing to ask for.")
+    if pool.y is not None:
+        raise InputError("signals must not hold y: the pool's labels are what is asked for.")
     strategy.needs.check(Needs(pool.names, known.names, held_out.names), called, "the call")
     classes = _n_classes({"pool": pool, "labelled": known, "validation": held_out})
     view = View(pool, known, held_out, classes).only(strategy.needs)

@@ -1,0 +1,107 @@
+"""labelwise.select: arrays in, rows out, and what it says when something is wrong."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from labelwise.errors import EmptyPool, InputError, MissingSignal, ShapeError, UnknownName
+from labelwise.selection import proposal, select
+from labelwise.signals import Needs, Signals
+from labelwise.strategies.base import Proposal, Strategy
+from labelwise.strategies.uncertainty import Margin
+
+P = np.array([[0.9, 0.1], [0.5, 0.5], [0.7, 0.3]])
+
+
+class Greedy(Strategy):
+    """Records the view it is given, and proposes what it is told to."""
+
+    needs = Needs(pool=frozenset({"probs"}), labelled=frozenset({"y"}))
+
+    def __init__(self, rows):
+        self.rows, self.view = rows, None
+
+    def propose(self, view, n, rng):
+        self.view = view
+        return Proposal(np.array(self.rows, np.int64))
+
+
+def test_rows_are_those_of_the_arrays_given():
+    assert_array_equal(select("margin", {"probs": P}, 2), [1, 2])
+    assert_array_equal(select("margin", Signals(np.array([1000, 1001, 1002]), probs=P), 2), [1, 2])
+    assert_array_equal(select(Margin(), {"probs": P}, 2), [1, 2])
+
+
+def test_a_budget_beyond_the_pool_takes_it_all():
+    assert_array_equal(select("margin", {"probs": P}, 9), [1, 2, 0])
+
+
+def test_the_result_is_the_callers_own():
+    rows = select("margin", {"probs": P}, 2)
+    rows[0] = 0
+    assert_array_equal(rows, [0, 2])
+
+
+def test_scores_come_with_a_proposal():
+    assert_array_equal(proposal("margin", {"probs": P}, 1).scores, [0.1 - 0.9, 0, 0.3 - 0.7])
+
+
+def test_a_strategy_sees_what_it_declared_and_nothing_else():
+    greedy = Greedy([0])
+    z = np.ones((3, 2))
+    select(
+        greedy,
+        {"probs": P, "embeddings": z},
+        1,
+        labelled={"y": [0, 1], "embeddings": z[:2]},
+        validation={"y": [1]},
+    )
+    assert greedy.view.pool.names == {"probs"}
+    assert greedy.view.labelled.names == {"y"}
+    assert greedy.view.validation.names == set()
+    assert greedy.view.n_classes == 2
+
+
+@pytest.mark.parametrize(
+    "given, error, words",
+    [
+        ({"name": "margn"}, UnknownName, "No strategy is named 'margn'. Did you mean 'margin'? Known: entropy"),
+        ({"signals": {"prob": P}}, UnknownName, "No signal is named 'prob'. Did you mean 'probs'?"),
+        ({"signals": {"embeddings": P}}, MissingSignal, "margin needs probs of the pool samples; the call gives embeddings."),
+        ({"n": 0}, InputError, "n must be a whole number of at least 1; it is 0."),
+        ({"n": 2.0}, InputError, "n must be a whole number of at least 1; it is 2.0."),
+        ({"seed": "7"}, InputError, "seed must be a whole number; it is '7'."),
+        ({"signals": {"probs": P[:0]}}, EmptyPool, "signals holds no sample"),
+        ({"signals": {}}, EmptyPool, "signals holds no sample"),
+        ({"signals": P}, InputError, "it is a ndarray."),
+        ({"signals": {"probs": P, "embeddings": P[:2]}}, ShapeError, "signals.embeddings must have shape (n=3, D); it has shape (2, 2)."),
+        ({"signals": {"probs": P, "y": [0, 1, 0]}}, InputError, "signals must not hold y"),
+        ({"labelled": {"probs": np.ones((2, 3)) / 3}}, ShapeError, "as many classes; they have probs of the pool samples: 2, probs of the labelled samples: 3."),
+        ({"labelled": {"y": [0, 2]}}, InputError, "y holds label 2; with 2 classes labels run from 0 to 1."),
+        ({"labelled": {"y": [0, -1]}}, InputError, "y of the labelled samples must be class indices of at least 0."),
+        ({"name": 3}, InputError, "name must be a strategy's name or a Strategy; it is a int."),
+        ({"name": Margin(), "blocks": 3}, InputError, "takes no parameters; it is given ['blocks']"),
+        ({"blocks": 3}, InputError, "Strategy 'margin' cannot be made"),
+        ({"name": Greedy([0])}, MissingSignal, "Greedy needs y of the labelled samples; the call gives nothing."),
+        ({"name": Greedy([0, 7]), "labelled": {"y": [0]}}, InputError, "of 3 pool rows it must propose 1; it proposed 2, 1 of them outside the pool."),
+        ({"signals": {"modal_embeddings": P}}, ShapeError, "must be a list of arrays, one a modality"),
+        ({"signals": {3: P}}, InputError, "signals must map names to arrays; it has the key 3."),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_words(given, error, words):
+    arguments = {"name": "margin", "signals": {"probs": P}, "n": 1} | given
+    with pytest.raises(error) as caught:
+        select(**arguments)
+    assert words in str(caught.value)
+
+
+def test_select_loads_no_torch():
+    code = (
+        "import sys, numpy as np; from labelwise.selection import select; "
+        "select('entropy', {'probs': np.ones((3, 2)) / 2}, 1); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
