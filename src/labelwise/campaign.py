@@ -156,7 +156,7 @@ class Campaign:
             if not events:
                 return ()
             try:
-                self.store.append(events, after=state.seen, state=learned)
+                self._record(events, state, learned)
             except Conflict:
                 continue  # somebody asked or corrected meanwhile: read what they wrote and decide anew
 
@@ -329,7 +329,7 @@ class Campaign:
             if not events or (refused and all_or_nothing):
                 return tuple(good), tuple(refused)
             try:
-                self.store.append(events, after=state.seen)
+                self._record(events, state)
             except Conflict:
                 continue  # somebody told meanwhile: judge against what they wrote
             return tuple(good), tuple(refused)
@@ -375,6 +375,11 @@ class Campaign:
                 )
             return ""
         return "" if i in open_ids else f"Sample {i} was never asked for."
+
+    def _record(self, events: list[Event], state: State, learned: dict[str, Any] | None = None) -> None:
+        """Append behind `state`, and fold what was appended without reading it back."""
+        self.store.append(events, after=state.seen, state=learned)
+        self._state = replay(events, state)
 
     # -- small parts -----------------------------------------------------------------------------------------------
 
