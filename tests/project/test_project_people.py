@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet
@@ -17,7 +19,7 @@ from typer.testing import CliRunner
 from labelwise.cli import people
 from labelwise.errors import InputError, StoreError
 from labelwise.events import Fitted, State
-from labelwise.project import batch
+from labelwise.project import ask, batch
 from labelwise.project.folder import Project, open_project
 from labelwise.project.status import _measured
 
@@ -76,7 +78,7 @@ def test_pictures_from_a_folder_to_labels(tmp_path: Path):
     labels.write_text("id,label\n" + "".join(f"{i},{label}\n" for i, label in bright.items()))
     told = call("tell", birds, labels, "--annotator", "ada")
     assert told.stdout == ""
-    assert "10 labels recorded; 0 samples wait." in told.stderr
+    assert "10 labels recorded; 0 samples still open." in told.stderr
 
     second = call("ask", birds, "-n", 5)
     asked = rows_of(second)
@@ -160,9 +162,31 @@ def test_bad_rows_are_refused_one_by_one_and_good_ones_kept(mail: Project, tmp_p
     }
     words = call("tell", mail.folder, path, code=3)
     assert words.stdout == ""
-    assert "0 labels recorded, 3 known already, 1 rows not answered yet, 4 rows refused" in words.stderr
+    assert "0 labels recorded, 3 known already, 1 row not answered yet, 4 rows refused" in words.stderr
     assert "Did you mean 'spam'?" in " ".join(words.stderr.split())
     assert mail.state() == state  # telling again changed nothing
+
+
+def test_the_command_line_ends_with_3_where_rows_were_refused_and_with_two_lines_of_words(
+    mail: Project, tmp_path: Path
+):
+    asked = ask(mail)
+    path = tmp_path / "labels.csv"
+    path.write_text(f"id,label\n{asked.rows[0]['id']},spam\n{asked.rows[1]['id']},eggs\n")
+
+    def real(*words: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "labelwise", *map(str, words)], capture_output=True, text=True, check=False
+        )
+
+    told = real("tell", mail.folder, path)
+    assert (told.returncode, told.stdout) == (3, "")
+    assert "1 label recorded, 1 row refused; 19 samples still open." in told.stderr
+    path.unlink()
+    wrong = real("tell", mail.folder, path)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "labels.csv" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
 
 
 def test_a_correction_is_kept_beside_what_it_corrects(mail: Project, tmp_path: Path):

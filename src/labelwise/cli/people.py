@@ -111,10 +111,11 @@ def new_command(
 
     labelwise new birds --images photos/ --classes robin,wren,other
 
-    labelwise new mail --table mail.csv --text body --numbers length,links --classes spam,ham
+    labelwise new mail --table mail.csv --text body --classes spam,ham
 
-    Images in sub-folders that are named like a class, and rows with a label, are known already: the model
-    learns from them (and, from 50 on, is measured on a fifth), and nobody is asked for them.
+    Images in sub-folders that are named like a class, and rows with a label,
+    are known already: the model learns from them (from 50 on, a fifth only
+    measures it), and nobody is asked for them.
     """
     from labelwise.data.columns import Columns
     from labelwise.errors import InputError
@@ -155,13 +156,17 @@ def new_command(
         _say(f"{len(samples.bad)} samples cannot be read and are left out ({shown}{more}).")
     task = samples.task
     _say(
-        f"{project}: {len(task.pool)} samples to choose from, {len(task.given)} labelled already, "
-        f"{len(task.validation)} more that only measure; {len(task.classes)} classes."
+        f"{project}: {_count(len(task.pool), 'sample')} to choose from, {len(task.given):,} labelled already, "
+        f"{len(task.validation):,} more that only measure; {len(task.classes):,} classes."
     )
     _say(
         f"{made.settings.recipe['name']} and {made.settings.strategy['name']}; up to {plan.budget} labels. "
         f"Next: labelwise ask {project} > batch.csv"
     )
+
+
+def _count(n: int, noun: str, plural: str = "") -> str:
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 def _split(words: str | None, *, keep_empty: bool = False) -> tuple[str, ...]:
@@ -200,7 +205,7 @@ def ask_command(
         return
     what = "Nothing new was chosen: these still wait" if batch.again else "These are new"
     _say(
-        f"{what} ({len(batch.rows)} samples, round {batch.round}). Fill in the column label (a class, or "
+        f"{what} ({_count(len(batch.rows), 'sample')}, round {batch.round}). Fill in the column label (a class, or "
         "pass for "
         f"'I cannot say'), then: labelwise tell {project} FILE"
     )
@@ -223,8 +228,10 @@ def tell_command(
 
     Example: labelwise tell birds batch.csv --annotator ada
 
-    A label is a class, its number, or pass (or ?) for "I cannot say"; an empty one is not answered yet.
-    Telling the same file again is harmless. Exit code 0: all is well; 3: some rows were refused.
+    A label is a class, its number, or pass (or ?) for "I cannot say"; an empty
+    one is not answered yet. Telling the same file again is harmless.
+
+    Exit code 0: all is well; 3: some rows were refused.
     """
     from labelwise.errors import InputError
     from labelwise.project import open_project, tell
@@ -256,11 +263,13 @@ def tell_command(
 
 
 def _tell_words(judged: Judged, passes: int, still_open: int, room: int, project: Path) -> None:
-    parts = [f"{len(judged.good) - passes} labels recorded"]
-    parts += [f"{passes} passes" if passes else "", f"{judged.known} known already" if judged.known else ""]
-    parts += [f"{judged.skipped} rows not answered yet" if judged.skipped else ""]
-    parts += [f"{len(judged.refused)} rows refused" if judged.refused else ""]
-    _say(", ".join(part for part in parts if part) + f"; {still_open} samples wait.")
+    parts = [f"{_count(len(judged.good) - passes, 'label')} recorded"]
+    parts += [_count(passes, "pass", "passes") if passes else ""]
+    parts += [f"{judged.known:,} known already" if judged.known else ""]
+    parts += [f"{_count(judged.skipped, 'row')} not answered yet" if judged.skipped else ""]
+    parts += [f"{_count(len(judged.refused), 'row')} refused" if judged.refused else ""]
+    waiting = f"{_count(still_open, 'sample')} still open"
+    _say(", ".join(part for part in parts if part) + f"; {waiting}.")
     if judged.refused:
         from rich.console import Console
         from rich.table import Table
@@ -334,8 +343,8 @@ def export_command(
 
     Example: labelwise export birds -o labels.csv
 
-    In CSV, a cell that a spreadsheet would run as a formula gets a leading '; jsonl and parquet hold it as
-    it is.
+    In CSV, a cell that a spreadsheet would run as a formula gets a leading ';
+    jsonl and parquet hold it as it is.
     """
     from labelwise.project import open_project
     from labelwise.project.export import format_of, table, write, write_text
@@ -349,4 +358,4 @@ def export_command(
             write_text(made, stream, chosen)  # type: ignore[arg-type]  # a text stream, by any name
         return
     write(made, out, chosen)
-    _say(f"{len(made.rows)} rows written to {out}.")
+    _say(f"{_count(len(made.rows), 'row')} written to {out}.")

@@ -103,7 +103,7 @@ def advice(project: Project, now: Status) -> list[str]:
     lines: list[str] = []
     if now.open:
         lines.append(
-            f"{now.open} samples wait: `labelwise ask {name} > batch.csv` prints them, fill in the column "
+            f"{now.open:,} {'samples wait' if now.open > 1 else 'sample waits'}: `labelwise ask {name} > batch.csv` prints them, fill in the column "
             "label, then "
             f"`labelwise tell {name} batch.csv`."
         )
