@@ -10,22 +10,22 @@ threads that scoring uses, the fastest read of this memory that was found.
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from record import write
 
 from labelwise.functional import scores
 from labelwise.functional.batches import top
 from labelwise.functional.blocks import Kernel, block_rows, sweep, thread_count
 from labelwise.seeds import generator
+from record import write
 
 METRICS = ("least_confidence", "smallest_margin", "largest_margin", "entropy")
 
@@ -34,10 +34,10 @@ def made(n: int, classes: int) -> np.ndarray:
     """Return seeded probabilities as a softmax gives them: mostly sure, all positive."""
     rng = generator(0, "benchmarks", "scoring")
     probs = np.empty((n, classes), np.float32)
-    for start in range(0, n, 50_000):
-        logits = rng.normal(scale=3, size=probs[start : start + 50_000].shape).astype(np.float32)
+    for start in range(0, n, 1_000):  # small steps: peak memory must be that of the array
+        logits = rng.normal(scale=3, size=probs[start : start + 1_000].shape).astype(np.float32)
         e = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probs[start : start + 50_000] = e / e.sum(axis=1, keepdims=True)
+        probs[start : start + 1_000] = e / e.sum(axis=1, keepdims=True)
     return probs
 
 
@@ -50,6 +50,12 @@ def blocked_sum(probs: np.ndarray) -> np.ndarray:
 
     sweep(probs, make, rows=block_rows(4 * probs.shape[1]))
     return sums
+
+
+def peak_resident() -> int:
+    """Return the most bytes this process has had in memory (Linux: ru_maxrss would count the parent's)."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
 def main() -> None:
@@ -66,9 +72,9 @@ def main() -> None:
         return top(getattr(scores, name)(probs), asked.pick, generator(0, "benchmarks", "ties"))
 
     if asked.memory_of:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak_resident()
         picked(asked.memory_of)
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        print(peak_resident() - before)
         return
 
     work: dict[str, Callable[[], Any]] = {"sum": probs.sum, "blocked": lambda: blocked_sum(probs)}
@@ -90,7 +96,7 @@ def main() -> None:
         tracemalloc.stop()
         again = [sys.executable, __file__, "--memory-of", name, "--rows", str(asked.rows)]
         again += ["--classes", str(asked.classes), "--pick", str(asked.pick)]
-        resident = int(subprocess.run(again, capture_output=True, text=True, check=True).stdout) * 1024
+        resident = int(subprocess.run(again, capture_output=True, text=True, check=True).stdout)
         extra[name] = {"traced_mb": round(traced / 1e6, 1), "resident_mb": round(resident / 1e6, 1)}
     size = probs.nbytes / 1e9
     results = {

@@ -15,13 +15,18 @@ from labelwise.errors import DistributionError, ShapeError
 from labelwise.functional.blocks import Kernel, block_rows, sweep
 
 Scores = NDArray[np.floating[Any]]
-# Writes the scores of a checked block: (block, its bits, row starts, out) -> None.
-Rule = Callable[[Array, Array, NDArray[np.intp], Array], None]
+# Scores a block whose rows are known to sum to one: (block, its bits, row starts, out) -> whether it met none but
+# plain non-negative numbers. Where it did not, `out` is void.
+Rule = Callable[[Array, Array, NDArray[np.intp], Array], bool]
 
 # How far a row may be from summing to one, by bytes of the type given: the rounding of its entries, and in
 # float32 room for values that were bfloat16, in float64 for values that were printed with four decimals.
 TOLERANCE = {2: 1e-2, 4: 5e-3, 8: 1e-3}
-_BITS = {4: np.int32, 8: np.int64}
+# The bits of non-negative floats, read as whole numbers, are ordered as the floats are, and their maximum takes half
+# the time, having no NaN to heed. Where a row sums to one all entries are below 2; whatever has a sign, -0.0 among
+# them, is far above it: the maximum that a score needs anyway has seen every entry to be non-negative.
+_BITS: dict[int, np.dtype[Any]] = {4: np.dtype(np.uint32), 8: np.dtype(np.uint64)}
+_TWO = {size: np.array(2.0, f"f{size}").view(kind)[()] for size, kind in _BITS.items()}
 
 
 def least_confidence(probs: Any, *, block: int | None = None, threads: int | None = None) -> Scores:
@@ -49,9 +54,12 @@ def least_confidence(probs: Any, *, block: int | None = None, threads: int | Non
     """
 
     def make(rows: int, width: int, kind: np.dtype[Any]) -> Rule:
-        def rule(x: Array, bits: Array, starts: NDArray[np.intp], out: Array) -> None:
-            np.maximum.reduceat(bits, starts, out=out.view(bits.dtype))
+        def rule(x: Array, bits: Array, starts: NDArray[np.intp], out: Array) -> bool:
+            best = out.view(kind)
+            np.maximum.reduceat(bits, starts, out=best)
+            plain = bool(best.max() < _TWO[kind.itemsize])
             np.subtract(1, out, out=out)
+            return plain
 
         return rule
 
@@ -74,19 +82,19 @@ def smallest_margin(probs: Any, *, block: int | None = None, threads: int | None
         below = np.empty((rows, width), kind)
         best, second = np.empty(rows, kind), np.empty(rows, kind)
 
-        def rule(x: Array, bits: Array, starts: NDArray[np.intp], out: Array) -> None:
+        def rule(x: Array, bits: Array, starts: NDArray[np.intp], out: Array) -> bool:
             r = len(x)
             top, gap, next_best = best[:r], below[:r], second[:r]
             np.maximum.reduceat(bits, starts, out=top)
             # Counted modulo 2^k, bits minus the lead's bits are 0 for the lead and huge for all below it,
-            # most so for the nearest: one unsigned maximum finds the runner-up, and nothing is struck out.
-            np.subtract(x.view(kind), top[:, None], out=gap)
-            unsigned = np.dtype(f"u{kind.itemsize}")
-            np.maximum.reduceat(gap.reshape(-1).view(unsigned), starts, out=next_best.view(unsigned))
+            # most so for the nearest: a second maximum finds the runner-up, and nothing is struck out.
+            np.subtract(bits.reshape(r, width), top[:, None], out=gap)
+            np.maximum.reduceat(gap.reshape(-1), starts, out=next_best)
             np.add(next_best, top, out=next_best)
             np.subtract(next_best.view(out.dtype), top.view(out.dtype), out=out)
             if gap.size - np.count_nonzero(gap) > r:  # somewhere two classes share the lead
                 out[(gap == 0).sum(axis=1) > 1] = 0
+            return bool(top.max() < _TWO[kind.itemsize])
 
         return rule
 
@@ -108,11 +116,12 @@ def largest_margin(probs: Any, *, block: int | None = None, threads: int | None 
     def make(rows: int, width: int, kind: np.dtype[Any]) -> Rule:
         best = np.empty(rows, kind)
 
-        def rule(x: Array, bits: Array, starts: NDArray[np.intp], out: Array) -> None:
+        def rule(x: Array, bits: Array, starts: NDArray[np.intp], out: Array) -> bool:
             top = best[: len(x)]
             np.maximum.reduceat(bits, starts, out=top)
             np.minimum.reduceat(bits, starts, out=out.view(kind))
             np.subtract(out, top.view(out.dtype), out=out)
+            return bool(top.max() < _TWO[kind.itemsize])
 
         return rule
 
@@ -136,15 +145,17 @@ def entropy(probs: Any, *, block: int | None = None, threads: int | None = None)
         tiny = np.finfo(real).tiny
         logs = np.empty((rows, width), real)
 
-        def rule(x: Array, bits: Array, starts: NDArray[np.intp], out: Array) -> None:
+        def rule(x: Array, bits: Array, starts: NDArray[np.intp], out: Array) -> bool:
             work = logs[: len(x)]
-            if bits.min() > 0:
-                logarithm(x, out=work)
-            else:  # p ln p -> 0 at p = 0, so any finite logarithm will do there
-                logarithm(np.maximum(x, tiny, out=work), out=work)
-            np.vecdot(x, work, out=out)
+            np.vecdot(x, logarithm(x, out=work), out=out)
+            if np.isnan(out.min()):  # 0 times -inf, or the logarithm of something negative
+                if x.min() < 0:
+                    return False
+                # p ln p -> 0 at p = 0, so any finite logarithm will do there
+                np.vecdot(x, logarithm(np.maximum(x, tiny, out=work), out=work), out=out)
             np.multiply(out, -unit, out=out)
             np.maximum(out, 0, out=out)  # rounding: a row like (1, 1e-9) may end a hair below zero
+            return True
 
         return rule
 
@@ -167,7 +178,7 @@ def check_probs(
     """
 
     def make(rows: int, width: int, kind: np.dtype[Any]) -> Rule:
-        return lambda x, bits, starts, out: None
+        return lambda x, bits, starts, out: bool(bits.max() < _TWO[kind.itemsize])
 
     array = _as_probs(probs, name)
     _score(array, make, block, threads, name)
@@ -208,7 +219,7 @@ def _score(
     n, width = array.shape
     # float16 has no fast arithmetic; longdouble and whole numbers are worked on as float64
     real = np.dtype(np.float32 if array.dtype in (np.float16, np.float32) else np.float64)
-    kind = np.dtype(_BITS[real.itemsize])
+    kind = _BITS[real.itemsize]
     tolerance = TOLERANCE.get(array.dtype.itemsize if array.dtype.kind == "f" else 8, TOLERANCE[8])
     scores = np.empty(n, real)
 
@@ -226,18 +237,17 @@ def _score(
                 buffer = np.empty((rows, width), real) if buffer is None else buffer
                 x = buffer[:r]
                 np.copyto(x, part)
-            # The bits of non-negative floats are ordered as the floats are, and whole numbers need no care
-            # for NaN: half the time of a float maximum. Negative floats, -0.0 among them, are below zero.
-            bits = x.reshape(-1).view(kind)
             out = scores[first : first + r]
             np.vecdot(x, ones, out=out)
             np.subtract(out, 1, out=out)
             np.abs(out, out=out)
-            if not out.max() <= tolerance or (
-                bits.min() < 0 and x.min() < 0
-            ):  # `not <=` is true for NaN as well
+            if not out.max() <= tolerance:  # true for NaN as well
                 _refuse(x, first, tolerance, name)
-            rule(x, bits, starts[:r], out)
+            if not rule(x, x.reshape(-1).view(kind), starts[:r], out):
+                if x.min() < 0:
+                    _refuse(x, first, tolerance, name)
+                x = x + 0.0  # what had a sign was -0.0, and no longer has
+                rule(x, x.reshape(-1).view(kind), starts[:r], out)
 
         return work
 
