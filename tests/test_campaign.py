@@ -7,8 +7,9 @@ import pytest
 
 import fake
 from labelwise import make
-from labelwise.campaign import Campaign, Plan, describe
+from labelwise.campaign import Campaign, Plan
 from labelwise.data.base import NOBODY, ArrayDataset, Labelled, Task
+from labelwise.describing import describe
 from labelwise.errors import BadAnswer, Conflict, EmptyPool, InputError, MissingSignal
 from labelwise.events import Answered
 from labelwise.oracle import Answer, SimulatedOracle

@@ -24,12 +24,14 @@ MAY: dict[str, set[str]] = {
     "store": {"errors", "checks", "events", "store"},
     "oracle": {"errors", "checks", "seeds"},
     "arrays": {"errors", "checks"},
+    "describing": set(),
+    "telling": {"events", "oracle"},
     "strategies": {"errors", "checks", "seeds", "signals", "functional", "strategies.base"},
     "models": {"errors", "checks", "seeds", "signals", "functional", "data.base", "models"},
     "selection": {"errors", "checks", "seeds", "signals", "functional", "strategies"},
     "campaign": {
         "errors", "checks", "seeds", "events", "signals", "functional.metrics", "oracle",
-        "data.base", "models.base", "store.base", "strategies.base",
+        "data.base", "models.base", "store.base", "strategies.base", "describing", "telling",
     },
     "bench": {
         "errors", "checks", "seeds", "events", "signals", "functional", "oracle", "data", "models", "store",

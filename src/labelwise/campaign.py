@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from time import perf_counter
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 
 from labelwise.checks import check_count
 from labelwise.data.base import Labelled, Task
+from labelwise.describing import describe, plain
 from labelwise.errors import BadAnswer, Conflict, InputError
-from labelwise.events import Answered, Asked, Event, Fitted, Opened, Plan, State, replay
+from labelwise.events import Asked, Event, Fitted, Opened, Plan, State, replay
 from labelwise.functional.metrics import measure
 from labelwise.models.base import Predictor, Progress, Recipe
 from labelwise.oracle import Answer
@@ -26,42 +26,12 @@ from labelwise.seeds import generator
 from labelwise.signals import Needs, Signals, View
 from labelwise.store.base import Store
 from labelwise.strategies.base import Outcome, Proposal, Strategy
+from labelwise.telling import Refused, judge
 
 __all__ = ["Campaign", "Plan", "Refused", "describe"]
 
 # Signals that the campaign itself knows; every other one comes from the predictor.
 _OWN = {"features", "y"}
-
-
-@dataclass(frozen=True)
-class Refused:
-    """An answer that was not recorded, and why, in words."""
-
-    answer: Answer
-    why: str
-
-
-def describe(thing: Any) -> dict[str, Any]:
-    """Return what a recipe or strategy is, as JSON values: its class and its fields."""
-    cls = type(thing)
-    if is_dataclass(thing) and not isinstance(thing, type):
-        parts = {f.name: _plain(getattr(thing, f.name)) for f in fields(thing)}
-    else:
-        parts = {}
-    return {"class": f"{cls.__module__}:{cls.__qualname__}", **parts}
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, Sequence):
-        return [_plain(v) for v in value]
-    # Estimators and callables: their repr or qualified name identifies them without importing anything back.
-    return getattr(value, "__qualname__", None) or " ".join(repr(value).split())
 
 
 def _now() -> str:
@@ -325,7 +295,9 @@ class Campaign:
         given = [a if isinstance(a, Answer) else Answer(a[0], a[1]) for a in answers]
         while True:
             state = self.state
-            good, refused, events = self._judge(state, given, correct)
+            good, refused, events = judge(
+                given, state, len(self.task.data), self.task.n_classes, correct=correct, at=_now()
+            )
             if not events or (refused and all_or_nothing):
                 return tuple(good), tuple(refused)
             try:
@@ -333,48 +305,6 @@ class Campaign:
             except Conflict:
                 continue  # somebody told meanwhile: judge against what they wrote
             return tuple(good), tuple(refused)
-
-    def _judge(
-        self, state: State, given: list[Answer], correct: bool
-    ) -> tuple[list[Answer], list[Refused], list[Event]]:
-        open_ids, told = set(state.open_ids), {i: a.label for i, a in state.answers.items()}
-        good: list[Answer] = []
-        refused: list[Refused] = []
-        events: list[Event] = []
-        for answer in given:
-            why = self._objection(answer, open_ids, told, correct)
-            if why:
-                refused.append(Refused(answer, why))
-                continue
-            again = answer.id in told
-            open_ids.discard(answer.id)
-            told[answer.id] = answer.label
-            good.append(answer)
-            label = None if answer.label is None else int(answer.label)
-            events.append(
-                Answered(int(answer.id), label, answer.annotator, answer.seconds, correction=again, at=_now())
-            )
-        return good, refused, events
-
-    def _objection(
-        self, answer: Answer, open_ids: set[int], told: dict[int, int | None], correct: bool
-    ) -> str:
-        i, label, top = answer.id, answer.label, self.task.n_classes
-        if isinstance(i, bool) or not isinstance(i, int | np.integer) or not 0 <= i < len(self.task.data):
-            return f"Sample {i!r} does not exist; ids run from 0 to {len(self.task.data) - 1}."
-        if label is not None and (
-            isinstance(label, bool) or not isinstance(label, int | np.integer) or not 0 <= label < top
-        ):
-            return f"Sample {i}: {label!r} is no class; classes run from 0 to {top - 1}, None is a pass."
-        if i in told:
-            if told[i] == label:
-                return f"Sample {i} was already told with this answer; nothing to do."
-            if not correct:
-                return (
-                    f"Sample {i} was already told as {told[i]!r}; say that it is a correction to change it."
-                )
-            return ""
-        return "" if i in open_ids else f"Sample {i} was never asked for."
 
     def _record(self, events: list[Event], state: State, learned: dict[str, Any] | None = None) -> None:
         """Append behind `state`, and fold what was appended without reading it back."""
@@ -449,7 +379,7 @@ class Campaign:
         rows = proposal.rows
         ids = tuple(int(i) for i in candidates[rows])
         scores = None if proposal.scores is None else tuple(float(s) for s in proposal.scores[rows])
-        return Asked(t, ids, scores, _plain(dict(proposal.notes)), _now())
+        return Asked(t, ids, scores, plain(dict(proposal.notes)), _now())
 
     def _phase(self, what: str) -> Progress | None:
         if self._progress is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +24,7 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _load(spec: dict[str, Any]) -> Any:
+def _load(spec: Mapping[str, Any]) -> Any:
     """Return the data of a spec, for thumbnails and diversity in the report."""
     from labelwise import data
 
@@ -35,7 +35,14 @@ def _load(spec: dict[str, Any]) -> Any:
 def _launch(bench: Bench, folder: Path, jobs: int) -> None:
     """Run what is not finished, with one bar for all runs; complain at the end about what failed."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     from labelwise.bench.launch import launch
     from labelwise.errors import LabelwiseError
@@ -83,8 +90,12 @@ def _launch(bench: Bench, folder: Path, jobs: int) -> None:
         )
     bad = [job for job in everything if job.status in ("failed", "busy")]
     if bad:
-        listed = "\n".join(f"  {job.spec.id} ({job.spec.strategy.name}, seed {job.spec.plan.seed}): {job.why}" for job in bad)
-        raise LabelwiseError(f"{len(bad)} of {len(everything)} runs did not finish:\n{listed}\nThe others are kept.")
+        listed = "\n".join(
+            f"  {job.spec.id} ({job.spec.strategy.name}, seed {job.spec.plan.seed}): {job.why}" for job in bad
+        )
+        raise LabelwiseError(
+            f"{len(bad)} of {len(everything)} runs did not finish:\n{listed}\nThe others are kept."
+        )
 
 
 def _report(bench: Bench, folder: Path, out: Path) -> None:
@@ -107,7 +118,9 @@ def _report(bench: Bench, folder: Path, out: Path) -> None:
 
 def demo_command(
     folder: Annotated[Path, typer.Option("--folder", help="Where runs and report go.")] = Path("demo"),
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes at a time; default: one a core.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", help="Processes at a time; default: one a core.")
+    ] = None,
 ) -> None:
     """Compare four strategies on real handwritten digits, five seeds each (two to three minutes on two cores).
 
@@ -124,11 +137,19 @@ def demo_command(
 
 def bench_command(
     grid: Annotated[Path | None, typer.Argument(help="A TOML file: one spec and a [grid].")] = None,
-    protocol: Annotated[str | None, typer.Option(help="A named protocol instead of a file, e.g. uncertainty/mnist.")] = None,
-    folder: Annotated[Path | None, typer.Option("--folder", "-f", help="Where runs go; default: runs/NAME.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="A named protocol instead of a file, e.g. uncertainty/mnist.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", "-f", help="Where runs go; default: runs/NAME.")
+    ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes at a time.")] = 1,
-    scale: Annotated[str | None, typer.Option(help="mini (the default) or another [scale.NAME] of the file.")] = None,
-    report: Annotated[bool, typer.Option(help="Write report.html beside the runs when all are finished.")] = True,
+    scale: Annotated[
+        str | None, typer.Option(help="mini (the default) or another [scale.NAME] of the file.")
+    ] = None,
+    report: Annotated[
+        bool, typer.Option(help="Write report.html beside the runs when all are finished.")
+    ] = True,
     dry: Annotated[bool, typer.Option("--dry", help="Only list what would run.")] = False,
 ) -> None:
     """Run every spec of a grid, one process each; finished runs are skipped, unfinished ones go on.
@@ -177,10 +198,16 @@ def run_command(
 
     bench = read_bench(spec)
     if len(bench.specs) != 1:
-        raise InputError(f"{spec} describes {len(bench.specs)} runs; use `labelwise bench {spec}` for a grid.")
+        raise InputError(
+            f"{spec} describes {len(bench.specs)} runs; use `labelwise bench {spec}` for a grid."
+        )
     with phase_bar("labels bought") as tell:
         done = run(bench.specs[0], folder, notes={"command": _command(), "bench": bench.name}, tell=tell)
     last = done.fits[-1]
     measured = last.test or last.validation
-    typer.echo(f"{last.n_labelled} labels: accuracy {measured['accuracy']:.3f}" if measured else f"{last.n_labelled} labels")
+    typer.echo(
+        f"{last.n_labelled} labels: accuracy {measured['accuracy']:.3f}"
+        if measured
+        else f"{last.n_labelled} labels"
+    )
     typer.echo(f"Run: {done.path}")
