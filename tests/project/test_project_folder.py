@@ -197,9 +197,7 @@ def test_files_that_come_later_are_named_and_no_id_shifts(birds: Project):
     Image.new("RGB", (8, 8)).save(photos / "a-first.png")  # sorts before all others
     after = ask(open_project(birds.folder))
     assert after.rows == before.rows
-    assert (
-        "1 files came into the folder later and are not part of this project (a-first.png)" in after.notes[0]
-    )
+    assert "1 file came into the folder later, not part of this project (a-first.png)" in after.notes[0]
 
 
 def test_files_that_are_gone_stop_the_asking_but_not_the_telling(birds: Project):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,24 @@ from labelwise.project.status import _measured
 app = typer.Typer(pretty_exceptions_enable=False)
 for name in ("new", "ask", "tell", "status", "export"):
     app.command(name)(getattr(people, f"{name}_command"))
+
+
+# A `tell` that waits for its standard input, and says so; Ctrl-C is not ignored even where a shell started the tests.
+INTERRUPTED = """
+import io, signal, sys
+from labelwise.cli import main
+
+class Waiting(io.TextIOWrapper):
+    @property
+    def buffer(self):
+        print("waiting", flush=True)
+        return super().buffer
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.stdin = Waiting(sys.stdin.detach())
+sys.argv = ["labelwise", "tell", sys.argv[1], "-"]
+main()
+"""
 
 
 def call(*words: object, code: int = 0, given: str | None = None) -> Result:
@@ -187,6 +206,20 @@ def test_the_command_line_ends_with_3_where_rows_were_refused_and_with_two_lines
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert "labels.csv" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
+def test_an_interrupted_command_says_that_nothing_is_lost(mail: Project):
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(mail.folder)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        assert child.stdout.readline() == "waiting\n"
+        child.send_signal(signal.SIGINT)
+        _, words = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "Nothing that was recorded is lost" in " ".join(words.split())
 
 
 def test_a_correction_is_kept_beside_what_it_corrects(mail: Project, tmp_path: Path):

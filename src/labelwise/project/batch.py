@@ -65,16 +65,15 @@ def ask(project: Project, n: int | None = None, progress: Progress | None = None
         raise InputError(
             f"{len(gone)} of the project's {len(project.items)} files are no longer in "
             f"{project.settings.source.images}: "
-            f"{', '.join(gone[:3])}{', …' if len(gone) > 3 else ''}. Put them back: nobody can label what is "
-            "gone. "
+            f"{', '.join(gone[:3])}{', …' if len(gone) > 3 else ''}. Put them back. "
             "Everything told so far is kept, and can be told and exported meanwhile."
         )
     notes: list[str] = []
     added = project.added()
     if added:
         notes.append(
-            f"{len(added)} files came into the folder later and are not part of this project ({added[0]}"
-            f"{', …' if len(added) > 1 else ''}); `labelwise new` makes one that has them."
+            f"{len(added)} {'file' if len(added) == 1 else 'files'} came into the folder later, not part of "
+            f"this project ({added[0]}{', …' if len(added) > 1 else ''}); `labelwise new` makes one that has them."
         )
     with project.campaign(progress) as campaign:
         again = bool(campaign.state.open_ids)
