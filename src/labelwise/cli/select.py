@@ -39,8 +39,7 @@ def select_command(
 ) -> None:
     """Pick the rows of your arrays that are worth labelling next.
 
-    The CSV has the columns id, row, score and rank, best first; a higher score means ask sooner, and
-    strategies that weigh whole batches leave it empty.
+    The CSV has the columns id, row, score and rank, best first; a higher score means ask sooner.
 
     Example: labelwise select --strategy margin --probs probs.npy --ids items.csv --budget 100 --out picks.csv
     """
