@@ -27,6 +27,7 @@ __all__ = ["Comparison", "Setting", "compare"]
 ROUND_TARGETS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
 MEASURES = ("aubc", "final", "labels")
 ALPHA = 0.05
+ROUNDING = 1e-9  # a mean of equal accuracies may be a little less than each
 LEAST_SEEDS = 3  # two seeds that happen to differ by the same amount would make p = 0
 
 
@@ -47,12 +48,13 @@ def _setting(found: Group) -> Setting:
     areas = {name: [_area(curve, span) for curve in mine] for name, mine in curves.items()}
     order = sorted(curves, key=lambda name: (-float(np.mean(areas[name])), name))
     reference = REFERENCE if REFERENCE in curves else order[-1]
-    targets = _targets(curves, order[0], span)
-    target = _common_target(curves, order, reference, targets, span)
+    named, relative = _targets(curves, order[0], span)
+    target = _common_target(curves, {order[0], reference}, (*named, *relative), span)
+    shown = sorted({*named[-2:], *relative, *([] if target is None else [target])})
     summaries = []
     for name in order:
         everything = tuple(curve_of(run, part) for run in found.runs[name])
-        summaries.append(_summary(name, everything, curves[name], areas[name], found, targets))
+        summaries.append(_summary(name, everything, curves[name], areas[name], found, shown))
     values = {
         "aubc": {name: _by_seed(curves[name], areas[name]) for name in order},
         "final": {name: _by_seed(curves[name], [_at(c, span[1]) for c in curves[name]]) for name in order},
@@ -103,17 +105,22 @@ def _area(curve: RunCurve, span: tuple[int, int]) -> float:
     return aubc(labels, accuracy)
 
 
-def _targets(curves: Mapping[str, Sequence[RunCurve]], best: str, span: tuple[int, int]) -> list[float]:
-    """Return up to three accuracies worth asking about: reached by the best strategy's mean, and not at the start."""
+def _targets(
+    curves: Mapping[str, Sequence[RunCurve]], best: str, span: tuple[int, int]
+) -> tuple[list[float], list[float]]:
+    """Return the accuracies that the best strategy's mean reaches and did not start with: round ones, and another.
+
+    The other is 90 % of the best final accuracy, where no round number lies beside it: a task that ends at 0.4 needs a
+    target, too.
+    """
     start = float(np.mean([_at(curve, span[0]) for curve in curves[best]]))
-    end = float(np.mean([_at(curve, span[1]) for curve in curves[best]]))
-    named = [target for target in ROUND_TARGETS if start < target <= end][-2:]
+    end = float(np.mean([_at(curve, span[1]) for curve in curves[best]])) + ROUNDING
+    named = [target for target in ROUND_TARGETS if start < target <= end]
     relative = round(
         0.9 * max(float(np.mean([_at(c, span[1]) for c in mine])) for mine in curves.values()), 3
     )
-    # 90 % of the best final accuracy, where no round number lies beside it: tasks that end at 0.4 need a target, too.
-    lonely = start < relative <= end and all(abs(relative - target) > 0.02 for target in named)
-    return sorted([*named, *([relative] if lonely else [])])
+    lonely = start < relative <= end and all(abs(relative - target) > 0.06 for target in named)
+    return named, [relative] if lonely else []
 
 
 def _needed(curves: Sequence[RunCurve], target: float, span: tuple[int, int]) -> dict[int, float]:
@@ -127,17 +134,11 @@ def _needed(curves: Sequence[RunCurve], target: float, span: tuple[int, int]) ->
 
 
 def _common_target(
-    curves: Mapping[str, Sequence[RunCurve]],
-    order: Sequence[str],
-    reference: str,
-    targets: Sequence[float],
-    span: tuple[int, int],
+    curves: Mapping[str, Sequence[RunCurve]], names: set[str], targets: Sequence[float], span: tuple[int, int]
 ) -> float | None:
-    """Return the highest target that every run of the best strategy and of the reference reached."""
+    """Return the highest target that every run of some strategies reached."""
     for target in sorted(targets, reverse=True):
-        if all(
-            len(_needed(curves[name], target, span)) == len(curves[name]) for name in {order[0], reference}
-        ):
+        if all(len(_needed(curves[name], target, span)) == len(curves[name]) for name in names):
             return target
     return None
 

@@ -222,9 +222,9 @@ def small_multiple(
                 zorder=3 if strategy != REFERENCE else 2,
             )
         ax.set_ylim(low, high)
-        for strategy, x in alarms:
+        for strategy, at in alarms:
             ax.plot(
-                [x],
+                [at],
                 [low + 0.06 * (high - low)],
                 "X",
                 color=palette[strategy],
