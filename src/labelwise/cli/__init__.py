@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
-import click
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-_PANELS = {
+_PANELS: dict[str, dict[str, Callable[..., None]]] = {
     "See it work": {"demo": demo_command},
     "Choose from arrays": {"select": select_command},
     "Label your own files": {
@@ -46,27 +47,39 @@ _PANELS = {
 }
 for _panel, _commands in _PANELS.items():
     for _name, _command in _commands.items():
-        app.command(_name, rich_help_panel=_panel, no_args_is_help=_name in {"select", "bench", "run"})(_command)
+        app.command(_name, rich_help_panel=_panel, no_args_is_help=_name in {"select", "bench", "run"})(
+            _command
+        )
+
+
+# Newer typers carry a click of their own, so that click's classes are not the ones they raise. Typer's name for
+# them is BadParameter -> UsageError -> ClickException, with `show()` and `exit_code`.
+_USAGE: type[Any] = typer.BadParameter.__mro__[2]
+_STOPPED = "Stopped. Nothing that was recorded is lost; the same command goes on from here."
 
 
 def main() -> None:
     """Run the command line; every error that labelwise raises becomes words and exit code 2."""
+    code: Any = 0
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except LabelwiseError as error:
         _complain(str(error))
         sys.exit(2)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
-    except click.ClickException as error:
+    except _USAGE as error:
         error.show()
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _complain("Stopped. Nothing that was recorded is lost; the same command goes on from here.")
+    except (KeyboardInterrupt, typer.Abort):
+        _complain(_STOPPED)
         sys.exit(130)
     except BrokenPipeError:  # the reader of a pipe (head, less) had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    # Outside standalone mode typer returns the code of `raise typer.Exit(code)` instead of raising it, and newer
+    # ones make 130 of Ctrl-C.
+    if code == 130:
+        _complain(_STOPPED)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _complain(words: str) -> None:
