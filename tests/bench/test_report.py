@@ -262,6 +262,16 @@ def test_small_benches_make_a_page_too(tmp_path: Path, seeds: int, part: str) ->
     assert ("There is no test set" in page.words) == (part == "validation")
 
 
+def test_unequal_seeds_and_unfinished_runs_make_a_page_that_says_so(tmp_path: Path) -> None:
+    runs = [run("random", s, (0.5, 0.7, 0.9)) for s in range(4)] + [
+        run("margin", s, (0.5, 0.9, 0.95)) for s in (0, 1)
+    ]
+    late = run("margin", 2, (0.5, 0.9), budget=30)
+    page = Page(write_report([*runs, late], tmp_path / "report.html", name="x")["html"].read_text())
+    assert "random: 0–3; margin: 0, 1" in page.words
+    assert "margin seed 2 (20 of 30 labels)" in page.words
+
+
 def test_one_strategy_and_one_fit_make_a_page(tmp_path: Path) -> None:
     page = Page(
         write_report([run("margin", curve=(0.5,))], tmp_path / "report.html", name="x")["html"].read_text()

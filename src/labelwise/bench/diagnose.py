@@ -153,8 +153,11 @@ def _one(
             alarms.append((run.seed, alarm.class_index, float(at), alarm.words))
     random = None
     if of_reference is not None and np.array_equal(of_reference[0], labels):
-        random = of_reference[1]
-    signs = failure_signatures(labels, accuracy, random=random, per_class=per_class, classes=classes)
+        random = of_reference[1].mean(axis=0)
+    # Means, since the two may have unequal seeds.
+    signs = failure_signatures(
+        labels, accuracy.mean(axis=0), random=random, per_class=per_class, classes=classes
+    )
     return Diagnosis(
         name,
         tuple(run.seed for run in runs),
