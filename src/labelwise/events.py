@@ -120,7 +120,9 @@ def kind_of(event: Event) -> str:
 
 def to_dict(event: Event) -> dict[str, Any]:
     """Return the event's fields; the store makes JSON of them."""
-    body = dict(vars(event))  # dataclasses.asdict copies deeply, ten times slower with a thousand answers a round
+    body = dict(
+        vars(event)
+    )  # dataclasses.asdict copies deeply, ten times slower with a thousand answers a round
     if isinstance(event, Opened):
         body["plan"] = asdict(event.plan)
     return body

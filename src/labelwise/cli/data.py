@@ -38,7 +38,9 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
     console = Console()
     for row in rows:
         console.print(f"[bold]{row['name']}[/bold]  {escape(row['about'])}", highlight=False)
-        listed = ", ".join(key if value is None else f"{key}={value}" for key, value in row["parameters"].items())
+        listed = ", ".join(
+            key if value is None else f"{key}={value}" for key, value in row["parameters"].items()
+        )
         if listed:
             console.print(f"    {escape(listed)}", style="dim", highlight=False)
 
