@@ -46,6 +46,7 @@ TABLE: dict[str, str] = {
     "pneumonia-mnist": "labelwise.data.imagesets:pneumonia_mnist",
     "sign-digits": "labelwise.data.imagesets:sign_digits",
     "trashnet": "labelwise.data.imagesets:trashnet",
+    "fruits-360": "labelwise.data.fruits:fruits_360",
     "esc10": "labelwise.data.imagesets:esc10",
     "fsdd": "labelwise.data.imagesets:fsdd",
     "mfeat": "labelwise.data.othersets:mfeat",

@@ -110,7 +110,7 @@ def blame(bad: Mapping[str, str] | Sequence[tuple[str, str]], on_bad: OnBad, tot
         )
 
 
-def _listing(root: Root) -> list[str]:
+def listing(root: Root) -> list[str]:
     """Return the images below the root as sorted relative paths; hidden files and folders are passed over."""
     found = []
     for folder, inner, files in os.walk(root.folder, followlinks=False):
@@ -126,7 +126,7 @@ def _listing(root: Root) -> list[str]:
     return sorted(found)
 
 
-def _decoded(
+def decoded_images(
     root: Root,
     keys: Sequence[str],
     size: int | tuple[int, int],
@@ -134,6 +134,7 @@ def _decoded(
     cache: str | os.PathLike[str] | None,
     progress: Progress | None,
 ) -> tuple[ArrayDataset, dict[str, str]]:
+    """Return the images with these paths below the root as modality "image", and path -> why it cannot be read."""
     files: list[Path | None] = []
     bad: dict[str, str] = {}
     for key in keys:
@@ -180,7 +181,7 @@ def folder_task(
         EmptyPool: every image has a label.
     """
     root = Root(images)
-    keys = _listing(root)
+    keys = listing(root)
     tops = [key.split("/")[0] if "/" in key else "" for key in keys]
     names = tuple(classes) if classes is not None else tuple(sorted(set(tops) - {""}))
     if len(names) < 2:
@@ -188,7 +189,7 @@ def folder_task(
             f"{root.folder}: a task needs at least two classes; {list(names)} is known. Name them "
             "(classes=...), or put some labelled images into subfolders that are named like the classes."
         )
-    data, bad = _decoded(root, keys, size, grey, cache, progress)
+    data, bad = decoded_images(root, keys, size, grey, cache, progress)
     blame(bad, on_bad, len(keys), str(root.folder))
     index = {name: k for k, name in enumerate(names)}
     labels = np.array([index.get(top, UNLABELLED) for top in tops], np.int64)
@@ -226,7 +227,7 @@ def image_folder(
         InputError: no such folder, no good image, an image outside the subfolders, fewer than two subfolders.
     """
     root = Root(path)
-    keys = _listing(root)
+    keys = listing(root)
     loose = [key for key in keys if "/" not in key]
     if loose:
         raise InputError(
@@ -234,7 +235,7 @@ def image_folder(
         )
     tops = [key.split("/")[0] for key in keys]
     names = tuple(sorted(set(tops)))
-    data, bad = _decoded(root, keys, size, grey, cache, progress)
+    data, bad = decoded_images(root, keys, size, grey, cache, progress)
     blame(bad, on_bad, len(keys), str(root.folder))
     y = np.searchsorted(names, tops).astype(np.int64)
     usable = np.array([key not in bad for key in keys])
