@@ -136,7 +136,7 @@ def demo_command(
 
 
 def bench_command(
-    grid: Annotated[Path | None, typer.Argument(help="A TOML file: one spec and a [grid].")] = None,
+    grid: Annotated[Path | None, typer.Argument(help="A TOML file: one spec, and a grid of values to vary.")] = None,
     protocol: Annotated[
         str | None, typer.Option(help="A named protocol instead of a file, e.g. uncertainty/mnist.")
     ] = None,
@@ -145,7 +145,7 @@ def bench_command(
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes at a time.")] = 1,
     scale: Annotated[
-        str | None, typer.Option(help="mini (the default) or another [scale.NAME] of the file.")
+        str | None, typer.Option(help="mini (the default), or a scale that the file names, e.g. full.")
     ] = None,
     report: Annotated[
         bool, typer.Option(help="Write report.html beside the runs when all are finished.")
