@@ -234,6 +234,28 @@ def test_law_b_every_round_asks_exactly_min_n_pool():
     assert sorted(every) == list(range(200))
 
 
+@pytest.mark.parametrize("rows", [[0, 1], [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 5000], [-1, 0, 1, 2, 3]])
+def test_law_b_a_strategy_that_breaks_it_is_refused_and_nothing_is_asked(rows):
+    class Broken(Strategy):
+        def propose(self, view, n, rng):
+            return Proposal(np.array(rows))
+
+    campaign = Campaign(fake.task(), fake.FakeRecipe(), Broken(), MemoryStore(), PLAN)
+    campaign.tell(oracle().answer(campaign.ask()))
+    with pytest.raises(InputError, match="Broken breaks the contract of strategies"):
+        campaign.ask()
+    assert len(campaign.state.asks) == 1
+
+
+def test_a_large_ask_is_not_cut_by_the_candidates():
+    campaign = Campaign(
+        fake.task(), fake.FakeRecipe(), make("margin"), MemoryStore(),
+        Plan(seed=0, start=5, batch=5, budget=150, candidates=10),
+    )  # fmt: skip
+    campaign.tell(oracle().answer(campaign.ask()))
+    assert len(campaign.ask(60)) == 60
+
+
 def test_a_fit_follows_the_last_answer_so_that_the_budget_is_measured():
     state = uninterrupted("margin")
     assert [f.n_labelled for f in state.fits] == [7, 12, 17, 22, 27, 32]

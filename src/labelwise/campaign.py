@@ -157,11 +157,11 @@ class Campaign:
         events: list[Event] = []
         if size:
             start = perf_counter()
-            candidates = self._candidates(pool, t)
+            candidates = self._candidates(pool, t, size)
             view = self._view(predictor, candidates, train, t)
             seconds["infer"] = perf_counter() - start
             start = perf_counter()
-            proposal = self.strategy.propose(view.only(self.strategy.needs), size, self._rng(t, "propose"))
+            proposal = self._propose(view, size)
             seconds["propose"] = perf_counter() - start
             events.append(self._asked(t, candidates, proposal))
         fit = {k: float(v) for k, v in predictor.notes.items()}
@@ -234,7 +234,7 @@ class Campaign:
     ) -> tuple[Proposal, NDArray[np.int64]]:
         """Return the proposal of a round without any label: random and common to all strategies, unless cold."""
         if cold and self.task.features is not None:
-            candidates = self._candidates(pool, t)
+            candidates = self._candidates(pool, t, size)
             nobody = Signals(np.empty(0, np.int64), features=self.task.features[:0])
             view = View(
                 Signals(candidates, features=self.task.features[candidates]),
@@ -244,11 +244,16 @@ class Campaign:
                 tuple(self.task.data.modalities),
                 t,
             )
-            return self.strategy.propose(
-                view.only(self.strategy.needs), size, self._rng(t, "propose")
-            ), candidates
+            return self._propose(view, size), candidates
         rows = self._rng(t, "start").permutation(pool.size)[:size]
         return Proposal(rows), pool
+
+    def _propose(self, view: View, size: int) -> Proposal:
+        proposal = self.strategy.propose(
+            view.only(self.strategy.needs), size, self._rng(view.round, "propose")
+        )
+        proposal.check(len(view.pool), size, type(self.strategy).__name__)
+        return proposal
 
     def fit(self, state: State | None = None) -> Predictor:
         """Return the predictor that `ask` would fit on the answers so far; nothing is measured or recorded.
@@ -366,10 +371,11 @@ class Campaign:
         mask[list(state.open_ids)] = False
         return np.flatnonzero(mask)
 
-    def _candidates(self, pool: NDArray[np.int64], t: int) -> NDArray[np.int64]:
-        if self.plan.candidates is None or self.plan.candidates >= pool.size:
+    def _candidates(self, pool: NDArray[np.int64], t: int, size: int) -> NDArray[np.int64]:
+        if self.plan.candidates is None or max(size, self.plan.candidates) >= pool.size:
             return pool
-        return np.sort(self._rng(t, "candidates").choice(pool, self.plan.candidates, replace=False))
+        drawn = self._rng(t, "candidates").choice(pool, max(size, self.plan.candidates), replace=False)
+        return np.sort(drawn)
 
     def _label_free(self) -> bool:
         needs = self.strategy.needs

@@ -90,13 +90,7 @@ def proposal(
     classes = _n_classes({"pool": pool, "labelled": known, "validation": held_out})
     view = View(pool, known, held_out, classes).only(strategy.needs)
     found = strategy.propose(view, count, generator(int(seed), "select"))
-    wanted = min(count, len(pool))
-    outside = (found.rows < 0) | (found.rows >= len(pool))
-    if found.rows.size != wanted or outside.any():
-        raise InputError(
-            f"{called} breaks the contract of strategies: of {len(pool)} pool rows it must propose {wanted}; "
-            f"it proposed {found.rows.size}, {int(outside.sum())} of them outside the pool."
-        )
+    found.check(len(pool), count, called)
     return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array, as_ids, frozen
+from labelwise.errors import InputError
 from labelwise.signals import Needs, View
 
 # What may be stored: numbers, strings, None, arrays, and dicts or lists of them. Never a pickle.
@@ -33,6 +34,20 @@ class Proposal:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", frozen(as_ids(self.rows, "proposal.rows")))
+
+    def check(self, pool: int, n: int, who: str) -> None:
+        """Raise unless this holds exactly min(n, pool) rows of a pool of that size (law B).
+
+        Raises:
+            InputError: the strategy called `who` broke its contract; nothing was asked.
+        """
+        wanted = min(n, pool)
+        outside = int(((self.rows < 0) | (self.rows >= pool)).sum())
+        if self.rows.size != wanted or outside:
+            raise InputError(
+                f"{who} breaks the contract of strategies: of {pool} pool rows it must propose {wanted}; "
+                f"it proposed {self.rows.size}, {outside} of them outside the pool."
+            )
 
 
 @dataclass(frozen=True)
