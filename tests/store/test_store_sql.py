@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,14 +65,6 @@ def test_many_answers_are_one_statement(tmp_path: Path) -> None:
         store.append(answers(0, 1000), after=0)
         assert seen.count(("INSERT", True)) == 1
         assert len(seen) == 4  # BEGIN, the campaign's row read and made, the events
-
-
-def test_reading_20_000_events_takes_less_than_a_second(tmp_path: Path) -> None:
-    with SqlStore(tmp_path / "labels.db") as store:
-        store.append(answers(0, 20_000), after=0)
-        start = time.process_time()
-        assert len(store.read()) == 20_000
-        assert time.process_time() - start < 1.0  # 0.26 s measured; the rest is room for a busy machine
 
 
 def test_paths_with_odd_characters_work(tmp_path: Path) -> None:
