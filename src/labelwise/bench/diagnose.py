@@ -33,6 +33,21 @@ Vectors = Callable[[NDArray[np.int64]], Floats]
 NEAR = 0.2
 
 
+@dataclass(frozen=True)
+class GivenUp:
+    """A class that one run lost ("lost") or asked for no longer ("ignored").
+
+    `round` counts measured fits if lost, batches if ignored; `labels` had been bought by then.
+    """
+
+    seed: int
+    class_index: int
+    labels: float
+    words: str
+    kind: str
+    round: int
+
+
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
     """What one strategy's runs in one setting tell beside their accuracy. R rounds, P fits, C classes.
@@ -45,7 +60,7 @@ class Diagnosis:
         ask_labels: (R,) labels bought when each round was answered.
         counts: (R, C) mean number of labels answered in each round, by the class that was said.
         evenness: (R,) entropy of the labelled set's classes over log C: 1 where all classes are alike, 0 for one class.
-        alarms: seed, class, labels bought, and why, for each class that was given up.
+        alarms: each class that was given up, by seed.
         signatures: what went wrong, in words, with how many seeds show it.
         confusions: (labels bought, (C, C) counts summed over seeds) at the first, the middle and the last fit; () if
             none were kept.
@@ -62,7 +77,7 @@ class Diagnosis:
     ask_labels: Floats
     counts: Floats
     evenness: Floats
-    alarms: tuple[tuple[int, int, float, str], ...]
+    alarms: tuple[GivenUp, ...]
     signatures: tuple[str, ...]
     confusions: tuple[tuple[float, Floats], ...]
     diversity: Mapping[str, Floats]
@@ -150,7 +165,9 @@ def _one(
         for alarm in exclusion_alarms(shares, part, classes=classes):
             assert alarm.class_index is not None
             at = labels[min(alarm.round, labels.size - 1)] if alarm.kind == "lost" else ends[alarm.round]
-            alarms.append((run.seed, alarm.class_index, float(at), alarm.words))
+            alarms.append(
+                GivenUp(run.seed, alarm.class_index, float(at), alarm.words, alarm.kind, alarm.round)
+            )
     random = None
     if of_reference is not None and np.array_equal(of_reference[0], labels):
         random = of_reference[1].mean(axis=0)

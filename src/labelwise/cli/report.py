@@ -33,6 +33,21 @@ def report_command(
     data: Annotated[
         bool, typer.Option(help="Load the data for thumbnails, diversity and wrong labels.")
     ] = True,
+    latent: Annotated[
+        bool,
+        typer.Option(
+            "--latent", help="Show the latent space of lost classes; fits those models again from the runs."
+        ),
+    ] = False,
+    latent_worst: Annotated[
+        bool,
+        typer.Option(
+            "--latent-worst", help="The same; where no class was lost, of the class that ends worst."
+        ),
+    ] = False,
+    latent_seconds: Annotated[
+        float, typer.Option(min=0, help="Seconds of fitting that one such picture may cost.")
+    ] = 20.0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the findings as JSON instead of words.")
     ] = False,
@@ -53,7 +68,16 @@ def report_command(
     found, unreadable = read_runs(runs)
     notes = [f"{path.name} could not be read and is left out: {reason}" for path, reason in unreadable]
     title = name or (runs[0].resolve().name if runs[0].is_dir() else runs[0].resolve().parent.name)
-    paths = write_report(found, out, name=title, about=about, load=_load if data else None, notes=notes)
+    paths = write_report(
+        found,
+        out,
+        name=title,
+        about=about,
+        load=_load if data else None,
+        notes=notes,
+        failing="worst" if latent_worst else "lost" if latent else "",
+        latent_seconds=latent_seconds,
+    )
     comparison = compare(found)
     if as_json:
         typer.echo(

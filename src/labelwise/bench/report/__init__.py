@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Sequence
 from importlib.resources import files as resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from labelwise.bench.compare import compare
 from labelwise.bench.diagnose import Load, diagnose, simulate
+from labelwise.bench.latent import SECONDS, Latents, latent
 from labelwise.bench.report.build import origins, page, palette_of
 from labelwise.bench.report.files import report_md, results_csv, results_json
 from labelwise.bench.report.samples import samples
@@ -30,6 +31,8 @@ def write_report(
     about: str = "",
     load: Load | None = None,
     notes: Sequence[str] = (),
+    failing: Literal["", "lost", "worst"] = "",
+    latent_seconds: float = SECONDS,
 ) -> dict[str, Path]:
     """Write the page and, beside it, report.md, results.csv and results.json, and return their paths.
 
@@ -42,6 +45,9 @@ def write_report(
         name, about: of the benchmark.
         load: spec (plain values) -> Simulation, for thumbnails, diversity and wrong labels; None leaves them out.
         notes: what the reader should know first, e.g. which files could not be read.
+        failing: whose latent space is shown, which needs the data and fits models again: "lost": of each strategy
+            that lost a class, that class; "worst": also of the others the class that ends worst; "": none.
+        latent_seconds: the most that the fits of one such picture may have taken when they were recorded.
 
     Returns:
         "html", "md", "csv" and "json" -> path.
@@ -51,6 +57,7 @@ def write_report(
     """
     comparison = compare(runs)
     diagnoses, pictures, unknown = {}, {}, {}
+    latents: dict[str, Latents] = {}
     palette = palette_of(comparison)
     for setting, found in zip(comparison.settings, comparison.groups, strict=True):
         opened = next(iter(found.runs.values()))[0].state.opened
@@ -58,31 +65,46 @@ def write_report(
         classes = [str(c) for c in opened.task["classes"]]
         simulation, unknown[setting.key] = simulate(found, load)
         diagnoses[setting.key] = diagnose(found, classes, simulation, setting.reference)
+        if failing:
+            latents[setting.key] = latent(
+                found,
+                diagnoses[setting.key],
+                classes,
+                simulation,
+                worst=failing == "worst",
+                seconds=latent_seconds,
+            )
         if simulation is not None:
             pictures[setting.key] = samples(setting, found, simulation, palette, classes)
     made = origins(runs, comparison)
     too_large = "the page would be larger than 2 MB"
-    attempts: tuple[tuple[Any, Any, list[str]], ...] = (
-        (diagnoses, pictures, list(notes)),
-        (diagnoses, {}, [*notes, f"Samples are left out: {too_large}."]),
+    attempts: tuple[tuple[Any, Any, Any, list[str]], ...] = (
+        (diagnoses, pictures, latents, list(notes)),
+        (diagnoses, {}, latents, [*notes, f"Samples are left out: {too_large}."]),
         (
+            {},
             {},
             {},
             [*notes, f"Samples and reasons are left out: {too_large}; the reasons are in results.json."],
         ),
     )
     html = ""
-    for why, shown, told in attempts:
-        html = _html(page(comparison, why, shown, unknown, made, name=name, about=about, notes=told))
+    for why, shown, spaces, told in attempts:
+        html = _html(
+            page(comparison, why, shown, unknown, made, name=name, about=about, notes=told, latents=spaces)
+        )
         if len(html.encode()) < LARGEST:
             break
     texts = {
         "html": (out, html),
-        "md": (out.with_name("report.md"), report_md(comparison, made, name=name, about=about)),
+        "md": (
+            out.with_name("report.md"),
+            report_md(comparison, made, name=name, about=about, latents=latents),
+        ),
         "csv": (out.with_name("results.csv"), results_csv(runs)),
         "json": (
             out.with_name("results.json"),
-            results_json(comparison, diagnoses, made, name=name, about=about),
+            results_json(comparison, diagnoses, made, name=name, about=about, latents=latents),
         ),
     }
     out.parent.mkdir(parents=True, exist_ok=True)

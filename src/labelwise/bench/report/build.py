@@ -8,7 +8,9 @@ from typing import Any
 
 from labelwise.bench.diagnose import Diagnosis
 from labelwise.bench.findings import Comparison, Setting
+from labelwise.bench.latent import Latents
 from labelwise.bench.report import figures, tables
+from labelwise.bench.report.scatter import latent_caption, latent_cards
 from labelwise.bench.report.svg import colours
 from labelwise.bench.report.why import both_sizes, why
 from labelwise.bench.results import Run
@@ -31,6 +33,7 @@ def page(
     name: str,
     about: str,
     notes: Sequence[str] = (),
+    latents: Mapping[str, Latents] | None = None,
 ) -> dict[str, Any]:
     """Return the template's values.
 
@@ -42,10 +45,13 @@ def page(
         made: facts, commands and specs (see `origins`).
         name, about: of the benchmark.
         notes: what was left out of the page, or could not be read.
+        latents: setting key -> latent spaces of failing classes; None or a missing key: they were not asked for.
     """
     palette = palette_of(comparison)
     shown = [
-        _setting(setting, found, diagnoses, pictures, unknown, palette, f"s{k}")
+        _setting(
+            setting, found, diagnoses, pictures, unknown, palette, (latents or {}).get(setting.key), f"s{k}"
+        )
         for k, (setting, found) in enumerate(zip(comparison.settings, comparison.groups, strict=True))
     ]
     several = len(shown) > 1
@@ -68,6 +74,7 @@ def _setting(
     pictures: Mapping[str, tuple[list[dict[str, Any]], str]],
     unknown: Mapping[str, str],
     palette: Mapping[str, str],
+    latents: Latents | None,
     anchor: str,
 ) -> dict[str, Any]:
     groups, caption = pictures.get(setting.key, ([], ""))
@@ -104,6 +111,13 @@ def _setting(
         )
         if setting.key in diagnoses
         else None,
+        "latent": None
+        if latents is None
+        else {
+            "cards": latent_cards(latents.pictures, classes, f"{anchor}-latent"),
+            "caption": latent_caption(latents.pictures, setting.part),
+            "missing": latents.missing,
+        },
         "samples": groups,
         "samples_caption": caption,
     }

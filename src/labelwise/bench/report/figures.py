@@ -22,7 +22,7 @@ PHASES = {
 }
 
 
-def _apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+def apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Return positions near the wanted ones, at least `gap` apart and inside [low, high], in the given order."""
     order = np.argsort(wanted, kind="stable")
     gap = min(gap, (high - low) / max(1, len(wanted) - 1))
@@ -95,7 +95,7 @@ def learning_curves(
         if setting.target is not None and low_end < setting.target < high_end:
             ax.axhline(setting.target, color=MUTED, linewidth=1, linestyle=(0, (2, 3)), zorder=1)
         pixel = (high_end - low_end) / (height - 56)
-        ends = _apart([s.curve[-1].mean for s in loud], 17 * pixel, low_end, high_end)
+        ends = apart([s.curve[-1].mean for s in loud], 17 * pixel, low_end, high_end)
         for summary, y in zip(loud, ends, strict=True):
             last = summary.curve[-1]
             ax.plot(

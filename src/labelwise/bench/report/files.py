@@ -13,6 +13,7 @@ import numpy as np
 
 from labelwise.bench.diagnose import Diagnosis, Floats
 from labelwise.bench.findings import Comparison, Setting
+from labelwise.bench.latent import Latent, Latents
 from labelwise.bench.report import tables
 from labelwise.bench.report.tables import Cell, Table
 from labelwise.bench.results import Run
@@ -70,11 +71,18 @@ def results_json(
     *,
     name: str,
     about: str,
+    latents: Mapping[str, Latents],
 ) -> str:
     """Return everything the report knows; numbers that are not finite become null."""
     values = {"name": name, "about": about, **comparison.to_dict(), "made": made}
     for setting in values["settings"]:
         setting["diagnoses"] = [as_json(d) for d in diagnoses.get(setting["key"], ())]
+        if setting["key"] in latents:
+            spaces = latents[setting["key"]]
+            setting["latent"] = {
+                "pictures": [latent_json(picture) for picture in spaces.pictures],
+                "missing": spaces.missing,
+            }
     return json.dumps(_finite(values), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -88,7 +96,9 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def report_md(comparison: Comparison, made: Mapping[str, Any], *, name: str, about: str) -> str:
+def report_md(
+    comparison: Comparison, made: Mapping[str, Any], *, name: str, about: str, latents: Mapping[str, Latents]
+) -> str:
     """Return the answer, the tables and how they were made as Markdown."""
     grey = dict.fromkeys(tables.names_of(comparison.settings), "")
     lines = [
@@ -105,6 +115,8 @@ def report_md(comparison: Comparison, made: Mapping[str, Any], *, name: str, abo
             lines += [*_table(gap, head="setting"), "", gap.caption, ""]
     for setting in comparison.settings:
         lines += _setting(setting, grey, alone=len(comparison.settings) == 1)
+        if setting.key in latents:
+            lines += _latents(latents[setting.key])
     lines += ["## How it was made", "", *(f"- {key}: {_text(str(value))}" for key, value in made["facts"])]
     lines += ["", "```", *(c.replace("```", "") for c in made["commands"]), "```"] if made["commands"] else []
     return "\n".join(lines) + "\n"
@@ -116,6 +128,17 @@ def _setting(setting: Setting, grey: Mapping[str, str], *, alone: bool) -> list[
         lines += [_text(line), ""]
     table = tables.results(setting, grey)
     return [*lines, *_table(table), "", table.caption.replace("Small: half", "After ±: half"), ""]
+
+
+def _latents(spaces: Latents) -> list[str]:
+    """Return the words beside the latent spaces; the pictures are in the page."""
+    lines = []
+    for p in spaces.pictures:
+        words = " ".join(part for part in (p.why, p.taken, p.sibling) if part)
+        lines += [_text(f"{p.strategy}, seed {p.seed}, {p.labels:,} labels: {words}"), ""]
+    for line in spaces.missing:
+        lines += [_text(line), ""]
+    return lines
 
 
 def _table(table: Table, head: str = "") -> list[str]:
@@ -140,6 +163,19 @@ def _text(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def latent_json(p: Latent) -> dict[str, Any]:
+    """Return what a latent space says as JSON values, without its points."""
+    return {
+        "strategy": p.strategy,
+        "seed": p.seed,
+        "labels": p.labels,
+        "class": p.class_index,
+        "shares": list(p.shares),
+        "taken": p.row.tolist(),
+        "words": [part for part in (p.why, p.taken, p.sibling) if part],
+    }
+
+
 def as_json(d: Diagnosis) -> dict[str, Any]:
     """Return a diagnosis as JSON values; NaN becomes null."""
 
@@ -154,7 +190,9 @@ def as_json(d: Diagnosis) -> dict[str, Any]:
         "labels": plain(d.fit_labels),
         "per_class": plain(d.per_class),
         "asked": {"labels": plain(d.ask_labels), "counts": plain(d.counts), "evenness": plain(d.evenness)},
-        "alarms": [{"seed": s, "class": c, "labels": n, "words": w} for s, c, n, w in d.alarms],
+        "alarms": [
+            {"seed": a.seed, "class": a.class_index, "labels": a.labels, "words": a.words} for a in d.alarms
+        ],
         "signatures": list(d.signatures),
         "confusions": [{"labels": n, "counts": plain(m)} for n, m in d.confusions],
         "diversity": {key: plain(v) for key, v in d.diversity.items()},

@@ -118,10 +118,10 @@ def _signatures(diagnoses: Sequence[Diagnosis]) -> list[str]:
     lines = []
     for d in diagnoses:
         told = [*d.signatures]
-        for seed, c, labels, words in d.alarms[:4]:
-            end = d.per_class[-1, c]
+        for alarm in d.alarms[:4]:
+            end = d.per_class[-1, alarm.class_index]
             after = f"; its accuracy ends at {percent(end)}" if np.isfinite(end) else ""
-            told.append(f"{words[:-1]} (seed {seed}, at {count(labels)} labels{after}).")
+            told.append(f"{alarm.words[:-1]} (seed {alarm.seed}, at {count(alarm.labels)} labels{after}).")
         if len(d.alarms) > 4:
             told.append(f"{len(d.alarms) - 4} more alarms of this kind are in results.json.")
         if told:
@@ -143,7 +143,7 @@ def _class_panels(
     panels = []
     for c in shown:
         lines = {d.strategy: (d.fit_labels.tolist(), d.per_class[:, c].tolist()) for d in known}
-        alarms = [(d.strategy, at) for d in known for _, k, at, _ in d.alarms if k == c]
+        alarms = [(d.strategy, a.labels) for d in known for a in d.alarms if a.class_index == c]
         svg = figures.small_multiple(
             classes[c], lines, palette, f"{name}-class{c}", low=low, high=high, alarms=alarms
         )
