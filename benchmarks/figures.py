@@ -26,7 +26,9 @@ def curves_svg(setting: Setting, width: int = 860, height: int = 400) -> str:
     palette = colours([s.name for s in setting.strategies])
     svg = learning_curves(setting, palette, "curves", width=width, height=height)
     head, rest = re.match(r"<svg[^>]*>", svg).group(), svg[re.match(r"<svg[^>]*>", svg).end() :]
-    head = head.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" ')
+    head = head.replace(
+        "<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+    )
     head = re.sub(r' style="max-width:[^"]*"', "", head)
     return head + STYLE + rest + "\n"
 

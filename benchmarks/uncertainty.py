@@ -104,10 +104,13 @@ def condensed(setting: Setting, found: dict[str, Any]) -> dict[str, Any]:
             ],
             "seconds": dict(s.seconds),
             "scoring_ratio": s.scoring_ratio,
-            "alarms": [{"seed": a, "round": b, "labels": c, "words": w} for a, b, c, w in d.alarms],
+            "alarms": [
+                {"seed": a.seed, "kind": a.kind, "labels": a.labels, "words": a.words} for a in d.alarms
+            ],
             "signatures": d.signatures,
             "lowest_class_accuracy": lowest(d.per_class),
-            "noisy": d.noisy and {"share": d.noisy.share, "low": d.noisy.low, "high": d.noisy.high, "base": d.noisy.base},
+            "noisy": d.noisy
+            and {"share": d.noisy.share, "low": d.noisy.low, "high": d.noisy.high, "base": d.noisy.base},
             "labelled_share": d.labelled_share,
         }
     pairs = [
@@ -139,7 +142,14 @@ def table(setting: dict[str, Any]) -> list[str]:
     """Return a Markdown table of one setting."""
     by_pair = {(p["strategy"], p["measure"]): p for p in setting["pairs"] if p["against"] == "random"}
     noisy = any(s["noisy"] for s in setting["strategies"].values())
-    head = ["strategy", "AUBC, %", "final, %", "AUBC - random, points", "random overtakes at", "worst class at the end, %"]
+    head = [
+        "strategy",
+        "AUBC, %",
+        "final, %",
+        "AUBC - random, points",
+        "random overtakes at",
+        "worst class at the end, %",
+    ]
     if noisy:
         head.append("noisy among asks, % (base)")
     lines = [f"| {' | '.join(head)} |", f"|:--{'|--:' * (len(head) - 1)}|"]
@@ -157,7 +167,11 @@ def table(setting: dict[str, Any]) -> list[str]:
         ]  # fmt: skip
         if noisy:
             n = s["noisy"]
-            cells.append(f"{percent(n['share'])} [{percent(n['low'])}, {percent(n['high'])}] ({percent(n['base'])})" if n else "–")
+            cells.append(
+                f"{percent(n['share'])} [{percent(n['low'])}, {percent(n['high'])}] ({percent(n['base'])})"
+                if n
+                else "–"
+            )
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
@@ -185,25 +199,35 @@ def page() -> str:
             seeds = len(next(iter(setting["strategies"].values()))["seeds"])
             if several:
                 lines += [f"### {setting['title']}", ""]
-            lines += [f"{setting['headline']} ({seeds} seeds.)" if "seeds" not in setting["headline"] else setting["headline"], ""]
+            lines += [
+                f"{setting['headline']} ({seeds} seeds.)"
+                if "seeds" not in setting["headline"]
+                else setting["headline"],
+                "",
+            ]
             picture = f"uncertainty-{short}{'' if k == 0 else f'-{k + 1}'}.svg"
             if (DOCS / "images" / picture).exists():
                 lines += [f"![Learning curves: {setting['title']}](../images/{picture})", ""]
             lines += [*table(setting), ""]
-            alarms = {n: len({a["seed"] for a in s["alarms"]}) for n, s in setting["strategies"].items() if s["alarms"]}
-            if alarms:
-                lines += [
-                    "Exclusion alarms (runs with at least one): "
-                    + ", ".join(f"`{n}` {c} of {seeds}" for n, c in alarms.items())
-                    + ".",
-                    "",
-                ]
+            told = []
+            for kind, words in (("lost", "lost a class"), ("ignored", "stopped asking for one")):
+                counts = {
+                    n: len({a["seed"] for a in s["alarms"] if a["kind"] == kind})
+                    for n, s in setting["strategies"].items()
+                }
+                hit = ", ".join(f"`{n}` {c} of {seeds}" for n, c in counts.items() if c)
+                told.append(f"runs that {words}: {hit or 'none'}")
+            lines += [f"Alarms: {'; '.join(told)}.", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("protocols", nargs="*", default=[n for n in names() if n.removeprefix("uncertainty/") in ORDER])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "protocols", nargs="*", default=[n for n in names() if n.removeprefix("uncertainty/") in ORDER]
+    )
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("runs"))
     parser.add_argument("--docs", action="store_true")
