@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from figures import curves_svg
-from record import RESULTS, write
-
 from labelwise import data
 from labelwise.bench.compare import compare
 from labelwise.bench.diagnose import diagnose, simulate
@@ -27,6 +25,7 @@ from labelwise.bench.protocols import find, names
 from labelwise.bench.results import read_run
 from labelwise.bench.run import run_file
 from labelwise.bench.spec import read_bench
+from record import RESULTS, write
 
 DOCS = Path(__file__).parent.parent / "docs"
 ORDER = (
