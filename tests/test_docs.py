@@ -80,3 +80,13 @@ def test_every_published_strategy_has_a_source_a_test_and_a_line_in_the_docs():
         assert "Source:" in (inspect.getdoc(cls) or "") or name == "random", f"{name} names no source"
         assert f"`{name}`" in page, f"no page of the docs lists the deviations of `{name}`"
         assert attribute in tests or name in tests
+
+
+@pytest.mark.parametrize("script, page", [("page", "measured.md"), ("uncertainty", "systems/uncertainty-results.md")])
+def test_the_figures_in_the_docs_are_those_of_the_committed_results(script, page, monkeypatch):
+    """The pages are made anew from benchmarks/results and must not differ."""
+    import importlib
+
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    module = importlib.import_module(script)
+    assert module.page() == (ROOT / "docs" / page).read_text()

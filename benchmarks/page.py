@@ -1,0 +1,156 @@
+"""Writes docs/measured.md from the committed results, so that no number of the docs is copied by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from record import RESULTS
+
+OUT = Path(__file__).parent.parent / "docs" / "measured.md"
+METRICS = ("least_confidence", "smallest_margin", "largest_margin", "entropy")
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return a committed result."""
+    return dict(json.loads((RESULTS / f"{name}.json").read_text()))
+
+
+def origin(result: dict[str, Any]) -> str:
+    """Return where a result comes from, in one line."""
+    machine = result["machine"]
+    return (
+        f"*`{result['command']}` at commit {result['commit']}, {result['date']}: {machine['cpu']}, {machine['cores']} "
+        f"cores, load {machine['load_before']:.1f} before it began.*"
+    )
+
+
+def rows(head: list[str], body: list[list[str]]) -> list[str]:
+    """Return a Markdown table."""
+    return [
+        f"| {' | '.join(head)} |",
+        f"|:--{'|--:' * (len(head) - 1)}|",
+        *(f"| {' | '.join(row)} |" for row in body),
+        "",
+    ]
+
+
+def start() -> list[str]:
+    """How quickly it starts."""
+    r = read("start")
+    body = [[f"`{name}`", f"{seconds:.2f}"] for name, seconds in r["median"].items()]
+    loaded = "loads" if r["torch_loaded"] else "does not load"
+    return [
+        "## How quickly it starts", "",
+        f"Targets: `import labelwise` under 0.5 s, `labelwise --help` under 0.7 s. Importing labelwise {loaded} PyTorch.", "",
+        *rows(["command", "seconds, median"], body), origin(r), "",
+    ]  # fmt: skip
+
+
+def overhead() -> list[str]:
+    """What a campaign costs beside training and inference."""
+    r = read("overhead")
+    s = r["summary"]
+    return [
+        "## What a campaign costs beside training", "",
+        f"Pool of {s['pool']:,} images of Fashion-MNIST, the default CNN continued for one epoch, 1,000 labels a round: events, "
+        f"view, store and replay take {s['median_overhead_seconds']:.2f} s of a round, "
+        f"**{100 * s['median_share']:.1f} %** of it (median over rounds; target under 2 %).", "",
+        origin(r), "",
+    ]  # fmt: skip
+
+
+def scoring() -> list[str]:
+    """Scoring a million rows."""
+    r = read("scoring")
+    figures = r["what, threads"]
+    body = []
+    for metric in METRICS:
+        one, two = figures[f"{metric}, 1"], figures[f"{metric}, 2"]
+        memory = r["extra_memory"][metric]["traced_mb"]
+        body.append([
+            f"`{metric}`", f"{one['fastest_ms']:.0f}", f"{two['fastest_ms']:.0f}", f"{two['fastest_ratio']:.1f}",
+            f"{two['median_ratio']:.1f}", f"{memory:.0f}",
+        ])  # fmt: skip
+    met = [f"`{m}`" for m, ok in r["within_2x"].items() if ok]
+    missed = [f"`{m}`" for m, ok in r["within_2x"].items() if not ok]
+    verdict = f"Met by {', '.join(met)}." if met else "Met by none."
+    if missed:
+        verdict += f" Missed by {', '.join(missed)}."
+    return [
+        "## Scoring a million rows", "",
+        "1,000,000 x 100 float32 probabilities (0.4 GB), checked, scored, and the best 10,000 picked. The measure is one pass of "
+        f"`probs.sum()` over the same array, which takes {figures['sum']['fastest_ms']:.0f} ms "
+        f"({r['gigabytes_per_second_of_sum']:.0f} GB/s). Target: within twice that, less than 200 MB extra. {verdict}", "",
+        *rows(["metric", "ms, 1 thread", "ms, 2 threads", "of one pass, fastest", "of one pass, median", "extra MB"], body),
+        "The floor is not the memory but the arithmetic: a row maximum, and for the runner-up a second one, or a logarithm for "
+        "every probability.", "", origin(r), "",
+    ]  # fmt: skip
+
+
+def scaling() -> list[str]:
+    """Scoring relative to training, by pool size."""
+    r = read("scaling")
+    body = []
+    for entry in r["scoring"]:
+        if entry["strategy"] == "margin":
+            inference = r["inference"][str(entry["pool"])]
+            body.append([
+                f"{entry['pool']:,}", str(entry["classes"]), f"{1000 * entry['scoring_seconds']:.1f}",
+                f"{100 * entry['to_training']:.2f} %", f"{inference['seconds']:.1f}", f"{inference['to_training']:.2f}",
+            ])  # fmt: skip
+    return [
+        "## Scoring beside training", "",
+        f"The default CNN, {r['training']['epochs']} epochs on {r['training']['labels']:,} labels of {r['images']}, takes "
+        f"{r['training']['seconds']:.1f} s. Scoring by margin costs next to nothing; asking the network about the pool is what "
+        "grows. `plan.candidates` bounds it by scoring a random part of the pool.", "",
+        *rows(["pool", "classes", "scoring, ms", "scoring / training", "inference, s", "inference / training"], body),
+        "Inference on pools beyond 10,000 is extrapolated from 10,000.", "", origin(r), "",
+    ]  # fmt: skip
+
+
+def training() -> list[str]:
+    """The training loop beside others."""
+    r = read("training")
+    body = []
+    for name, entry in r["training"].items():
+        ratio, bound = entry["labelwise_is_times_as_fast_as"], entry["bound"]
+        body.append([
+            name, f"{ratio['bare, channels last']:.2f}", f"{ratio['bare']:.2f}", f"{ratio['DataLoader over PIL']:.2f}",
+            f"{bound['DataLoader over PIL']:.2f}", f"{ratio['DataLoader over PIL, augmented']:.2f}",
+            f"{bound['DataLoader over PIL, augmented']:.2f}",
+        ])  # fmt: skip
+    return [
+        "## The training loop", "",
+        "How many times as fast as a bare hand-written PyTorch loop on the same tensors (target: at least 0.9), and as a "
+        "`DataLoader(num_workers=0)` over a dataset that makes and transforms a PIL image a sample (target: 3). *Bound* is what "
+        "the ratio would be if preparing a batch cost labelwise nothing at all: the time of the rival over the time of the network "
+        "alone. Where the network itself takes most of the time, as the CNN does on a CPU, no loop reaches 3.", "",
+        *rows(
+            ["network", "bare, channels last", "bare", "DataLoader", "bound", "DataLoader, crop and flip", "bound"], body
+        ),
+        origin(r), "",
+    ]  # fmt: skip
+
+
+def page() -> str:
+    """Return the whole page."""
+    lines = [
+        "# Measured", "",
+        "Made by `python benchmarks/page.py` from `benchmarks/results/*.json`, which hold the command, commit, machine, versions "
+        "and all runs. Machines differ and were not always quiet: believe the ratios, which were taken within one run. What "
+        "strategies buy is on [its own page](systems/uncertainty-results.md).", "",
+    ]  # fmt: skip
+    for part in (start, overhead, scoring, scaling, training):
+        lines += part()
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> None:
+    OUT.write_text(page())
+    print(OUT)
+
+
+if __name__ == "__main__":
+    main()
