@@ -92,15 +92,14 @@ def as_labels(values: Any, n_classes: int, name: str = "y") -> NDArray[np.int64]
     check_shape(array, name, ("n",), (None,))
     if array.size and array.dtype.kind not in "iu":
         raise ShapeError(f"{name} must be whole numbers; they are {array.dtype}.")
-    labels = array.astype(np.int64, copy=False)
-    wrong = np.flatnonzero((labels < 0) | (labels >= n_classes))
+    wrong = np.flatnonzero((array < 0) | (array >= n_classes))
     if wrong.size:
         row = int(wrong[0])
         raise InputError(
-            f"{name}: row {row} is label {int(labels[row])}; with {n_classes} classes labels run from 0 to "
+            f"{name}: row {row} is label {int(array[row])}; with {n_classes} classes labels run from 0 to "
             f"{n_classes - 1}."
         )
-    return labels
+    return array.astype(np.int64, copy=False)
 
 
 def check_count(n: int, name: str, least: int = 0) -> int:

@@ -131,3 +131,13 @@ def test_bad_curves_are_refused_in_words():
         curves.mean_interval([])
     with pytest.raises(InputError, match="nothing to compare"):
         curves.paired_difference([], [])
+    with pytest.raises(ShapeError, match=r"a must have shape \(seeds, r\); it has shape \(1, 1, 2\)"):
+        crossing_point([1, 2], [[[1, 2]]], [[[1, 2]]])
+    with pytest.raises(InputError, match="a is empty"):
+        crossing_point([1, 2], np.ones((0, 2)), np.ones((0, 2)))
+    with pytest.raises(InputError, match="random must be one of the 2 strategies, 0 to 1; it is 5"):
+        curves.penalty_matrix(np.ones((1, 2, 3, 2)), [1, 2], 1, 5)
+    with pytest.raises(InputError, match="labelled must grow; 2 is followed by 1"):
+        curves.penalty_matrix(np.ones((1, 2, 3, 2)), [2, 1], 1, 0)
+    with pytest.raises(InputError, match="of one all seeds are NaN"):
+        curves.penalty_matrix(np.full((1, 2, 3, 2), np.nan), [1, 2], 1, 0)

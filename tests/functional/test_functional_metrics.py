@@ -1,6 +1,7 @@
 """Metrics of predictions: literals, golden numbers, scikit-learn."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from labelwise.errors import DistributionError, InputError, ShapeError
-from labelwise.functional import metrics
+from labelwise.functional import metrics, scores
 from labelwise.seeds import generator
 
 P = np.array([[0.8, 0.2, 0.0], [0.4, 0.6, 0.0], [0.5, 0.5, 0.0], [0.1, 0.9, 0.0]])
@@ -97,3 +98,29 @@ def test_bad_input_is_refused_in_words():
         metrics.macro_f1([], [], 2)
     with pytest.raises(ShapeError, match="y_pred"):
         metrics.confusion([0, 1], [0], 2)
+
+
+def test_thousands_of_classes_take_no_square_of_them():
+    p, y = np.full((20, 5000), 1 / 5000, np.float32), np.arange(20)
+    tracemalloc.start()
+    try:
+        got = metrics.per_class_accuracy(p, y)
+        f1 = metrics.macro_f1(y, y[::-1], 5000)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert got[:21] == [1.0, *[0.0] * 19, None]  # a tie of all classes goes to class 0
+    assert f1 == 0
+    assert peak < 10e6  # (C, C) counts would be 200 MB
+
+
+@pytest.mark.parametrize("check", [metrics.accuracy, metrics.nll, scores.check_probs])
+def test_negative_probabilities_that_sum_to_one_are_refused(check):
+    p = np.array([[1.0, 0.0, 0.0], [0.7, 0.5, -0.2]])
+    with pytest.raises(DistributionError, match="row 1 is no distribution: holds -0.2"):
+        check(p) if check is scores.check_probs else check(p, [0, 0])
+
+
+def test_labels_beyond_int64_are_named_as_they_are():
+    with pytest.raises(InputError, match="row 0 is label 18446744073709551615; with 3 classes"):
+        metrics.accuracy(P[:1], np.array([2**64 - 1], np.uint64))

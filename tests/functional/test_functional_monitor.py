@@ -127,3 +127,13 @@ def test_bad_input_is_refused_in_words():
         monitor.class_entropy([], 2)
     with pytest.raises(ShapeError):
         monitor.mean_pairwise_distance([1.0, 2.0])
+    with pytest.raises(ShapeError, match="it holds single values"):
+        monitor.exclusion_alarms([0.1, 0.2])
+    with pytest.raises(InputError, match="noisy must be booleans; it holds nan"):
+        monitor.noisy_share([1.0, np.nan], 0.1)
+    with pytest.raises(InputError, match="accuracy must be finite; it holds nan"):
+        monitor.failure_signatures(np.arange(30), [np.nan] * 30)
+    with pytest.raises(InputError, match="labelled must grow; 0 is followed by 0"):
+        monitor.failure_signatures(np.zeros(30), np.ones(30))
+    with pytest.raises(InputError, match="there is no seed to judge"):
+        monitor.failure_signatures(np.arange(3), np.ones((0, 3)))

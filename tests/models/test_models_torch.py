@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from labelwise.data.base import ArrayDataset, Labelled
-from labelwise.errors import InputError, MissingSignal, ShapeError, UnknownName
+from labelwise.errors import InputError, MissingSignal, ShapeError, TrainingError, UnknownName
 from labelwise.models import make
 from labelwise.models.base import Predictor, Recipe
 from labelwise.models.torch import TorchRecipe, load
@@ -193,6 +193,18 @@ def test_a_state_of_another_network_is_refused():
         fit(TorchRecipe(**SMALL, warm=True), data, y, classes=3, previous=state)
     with pytest.raises(InputError, match="optimiser_name 'adam'; this fit has 'sgd'"):
         fit(TorchRecipe(**SMALL, warm=True, optimiser="sgd"), data, y, previous=state)
+    renamed = ArrayDataset({"scan": data.batch(np.arange(40))["image"]})
+    with pytest.raises(InputError, match=r"reads the modalities \['image'\]; this fit reads \['scan'\]"):
+        fit(TorchRecipe(**SMALL, warm=True), renamed, y, previous=state)
+
+
+def test_a_fit_that_fails_leaves_torch_as_it_was():
+    data, y = halves(40, (8, 8))
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    with pytest.raises(TrainingError):
+        fit(TorchRecipe(**{**SMALL, "lr": 1e30, "threads": threads + 1}), data, y)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize("n", [1, 2, 9])  # 9 = 8 + 1: a last batch of one sample

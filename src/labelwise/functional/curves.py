@@ -55,7 +55,7 @@ def aubc(labelled: Any, accuracy: Any) -> float:
         ShapeError: shapes differ.
         InputError: `labelled` does not grow, a value is not finite, or there is none.
     """
-    x, y = _curve(labelled, accuracy)
+    x, y = as_curve(labelled, accuracy)
     return float(y[0]) if x.size == 1 else float(np.trapezoid(y, x) / (x[-1] - x[0]))
 
 
@@ -96,7 +96,7 @@ def labels_to_reach(labelled: Any, accuracy: Any, target: float) -> float | None
 
     Args, Raises: as `aubc`.
     """
-    x, y = _curve(labelled, accuracy)
+    x, y = as_curve(labelled, accuracy)
     reached = np.flatnonzero(y >= target)
     if not reached.size:
         return None
@@ -123,8 +123,11 @@ def crossing_point(labelled: Any, a: Any, b: Any) -> float | None:
         InputError: `labelled` does not grow, or a value is not finite.
     """
     first, second = (np.atleast_2d(_finite(v, name)) for v, name in ((a, "a"), (b, "b")))
+    check_shape(first, "a", ("seeds", "r"), (None, None))
     check_shape(second, "b", ("seeds", "r"), first.shape)
-    x, d = _curve(labelled, (first - second).mean(axis=0))
+    if not len(first):
+        raise InputError("a is empty; there is nothing to compare.")
+    x, d = as_curve(labelled, (first - second).mean(axis=0))
     ahead = np.flatnonzero(d > 0)
     if not ahead.size or ahead[-1] == d.size - 1:
         return None
@@ -201,14 +204,24 @@ def penalty_matrix(
         alpha: the level of the test.
         share: of random's final accuracy.
 
+    Raises:
+        ShapeError: shapes do not match.
+        InputError: `labelled` does not grow, `random` is none of the A, or random was not measured somewhere.
+
     Source:
         Ash et al. 2020, "Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds", section 4.
     """
     values = as_array(accuracy, "accuracy").astype(np.float64)
-    labels = _finite(labelled, "labelled", ("r",))
+    labels, _ = as_curve(labelled, labelled)
     check_shape(values, "accuracy", ("settings", "A", "seeds", "r"), (None, None, None, labels.size))
     size = check_count(batch, "batch", 1)
     n = values.shape[1]
+    if check_count(random, "random") >= n:
+        raise InputError(f"random must be one of the {n} strategies, 0 to {n - 1}; it is {random}.")
+    if np.isnan(values[:, random]).all(axis=1).any():
+        raise InputError(
+            "accuracy of random must hold a number at every measurement; of one all seeds are NaN."
+        )
     total = np.zeros((n, n))
     for setting in values:
         mean = np.nanmean(setting[random], axis=0)
@@ -259,7 +272,13 @@ def _finite(values: Any, name: str, letters: tuple[str, ...] | None = None) -> N
     return array
 
 
-def _curve(labelled: Any, accuracy: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def as_curve(labelled: Any, accuracy: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both as float64, (r,).
+
+    Raises:
+        ShapeError: shapes differ.
+        InputError: `labelled` does not grow, a value is not finite, or there is none.
+    """
     x, y = _finite(labelled, "labelled", ("r",)), _finite(accuracy, "accuracy", ("r",))
     check_shape(y, "accuracy", ("r",), x.shape)
     if not x.size:

@@ -71,8 +71,7 @@ def per_class_accuracy(probs: Any, y: Any) -> list[float | None]:
 
     Args, Raises: as `accuracy`.
     """
-    seen = _Seen(probs, y)
-    return _recalls(seen.confusion())
+    return _shares(*_Seen(probs, y).hits_and_true())
 
 
 def confusion(y_true: Any, y_pred: Any, n_classes: int) -> NDArray[np.int64]:
@@ -87,10 +86,7 @@ def confusion(y_true: Any, y_pred: Any, n_classes: int) -> NDArray[np.int64]:
         ShapeError: lengths differ.
         InputError: a label is out of range.
     """
-    classes = check_count(n_classes, "n_classes", 1)
-    true, pred = as_labels(y_true, classes, "y_true"), as_labels(y_pred, classes, "y_pred")
-    if true.size != pred.size:
-        raise ShapeError(f"y_pred must have shape (n={true.size}); it has shape {pred.shape}.")
+    classes, true, pred = _pairs(y_true, y_pred, n_classes)
     return np.bincount(true * classes + pred, minlength=classes**2).reshape(classes, classes)
 
 
@@ -101,10 +97,12 @@ def macro_f1(y_true: Any, y_pred: Any, n_classes: int) -> float:
 
     Args, Raises: as `confusion`; InputError where there is no sample.
     """
-    counts = confusion(y_true, y_pred, n_classes)
-    if not counts.any():
+    classes, true, pred = _pairs(y_true, y_pred, n_classes)
+    if not true.size:
         raise InputError("y_true is empty; there is nothing to measure.")
-    return _macro_f1(counts)
+    # not by way of (C, C) counts: of 11,000 classes they would take a gigabyte
+    hits, there, said = (np.bincount(y, minlength=classes) for y in (true[true == pred], true, pred))
+    return _f1(hits, there, said)
 
 
 def nll(probs: Any, y: Any) -> float:
@@ -170,16 +168,11 @@ def measure(probs: Any, y: Any, n_classes: int) -> dict[str, Any]:
         "ece": _ece(seen.confidence, seen.predicted == seen.y, 15),
         "count": int(seen.y.size),
     }
-    if n_classes <= MOST_CONFUSED:
-        counts = seen.confusion()
-        metrics["confusion"] = counts.tolist()
-        metrics["per_class"], metrics["macro_f1"] = _recalls(counts), _macro_f1(counts)
-    else:  # (C, C) counts of thousands of classes would be nearly all zeros
-        true = np.bincount(seen.y, minlength=n_classes)
-        pred = np.bincount(seen.predicted, minlength=n_classes)
-        hits = np.bincount(seen.y[seen.predicted == seen.y], minlength=n_classes)
-        metrics["per_class"] = _shares(hits, true)
-        metrics["macro_f1"] = _f1(hits, true, pred)
+    if n_classes <= MOST_CONFUSED:  # (C, C) counts of thousands of classes would be nearly all zeros
+        metrics["confusion"] = confusion(seen.y, seen.predicted, n_classes).tolist()
+    hits, true = seen.hits_and_true()
+    metrics["per_class"] = _shares(hits, true)
+    metrics["macro_f1"] = _f1(hits, true, np.bincount(seen.predicted, minlength=n_classes))
     return metrics
 
 
@@ -224,8 +217,10 @@ class _Seen:
         # Σ_c (p_c - 1[c = y])² = Σ_c p_c² - 2 p_y + 1
         return float((self.squares - 2 * self.of_truth + 1).mean())
 
-    def confusion(self) -> NDArray[np.int64]:
-        return confusion(self.y, self.predicted, self.n_classes)
+    def hits_and_true(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return how many samples of each class were right, and how many there are, (C,) each."""
+        right = self.y[self.predicted == self.y]
+        return np.bincount(right, minlength=self.n_classes), np.bincount(self.y, minlength=self.n_classes)
 
 
 def _ece(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int) -> float:
@@ -239,14 +234,14 @@ def _shares(hits: NDArray[np.int64], of: NDArray[np.int64]) -> list[float | None
     return [h / n if n else None for h, n in zip(hits.tolist(), of.tolist(), strict=True)]
 
 
-def _recalls(counts: NDArray[np.int64]) -> list[float | None]:
-    return _shares(counts.diagonal(), counts.sum(axis=1))
-
-
 def _f1(hits: NDArray[np.int64], true: NDArray[np.int64], pred: NDArray[np.int64]) -> float:
     there = (true + pred) > 0
     return float((2 * hits[there] / (true + pred)[there]).mean())
 
 
-def _macro_f1(counts: NDArray[np.int64]) -> float:
-    return _f1(counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0))
+def _pairs(y_true: Any, y_pred: Any, n_classes: int) -> tuple[int, NDArray[np.int64], NDArray[np.int64]]:
+    classes = check_count(n_classes, "n_classes", 1)
+    true, pred = as_labels(y_true, classes, "y_true"), as_labels(y_pred, classes, "y_pred")
+    if true.size != pred.size:
+        raise ShapeError(f"y_pred must have shape (n={true.size}); it has shape {pred.shape}.")
+    return classes, true, pred

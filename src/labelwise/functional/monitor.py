@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from labelwise.checks import Array, as_array, as_labels, check_count, check_shape
 from labelwise.errors import InputError, ShapeError
 from labelwise.functional.blocks import block_rows
-from labelwise.functional.curves import crossing_point
+from labelwise.functional.curves import as_curve, crossing_point
 
 
 @dataclass(frozen=True)
@@ -144,9 +144,11 @@ def failure_signatures(
         InputError: `labelled` does not grow, or a value is not finite.
     """
     found: list[Alarm] = []
-    x = as_array(labelled, "labelled")
-    mean = np.atleast_2d(as_array(accuracy, "accuracy")).mean(axis=0)
-    check_shape(mean, "accuracy", ("r",), x.shape)
+    seeds = np.atleast_2d(as_array(accuracy, "accuracy"))
+    check_shape(seeds, "accuracy", ("seeds", "r"), (None, None))
+    if not len(seeds):
+        raise InputError("accuracy is empty; there is no seed to judge.")
+    x, mean = as_curve(labelled, seeds.mean(axis=0))
     if per_class is not None:
         grid = _grid(per_class)
         check_shape(grid, "per_class", ("r", "C"), (x.size, None))
@@ -256,6 +258,8 @@ def noisy_share(noisy: Any, base: float) -> Share:
     """
     flags = as_array(noisy, "noisy")
     check_shape(flags, "noisy", ("n",), (None,))
+    if flags.dtype != np.bool_ and not np.isin(flags, (0, 1)).all():
+        raise InputError(f"noisy must be booleans; it holds {flags[~np.isin(flags, (0, 1))][0]}.")
     if not flags.size:
         raise InputError("noisy is empty; nothing was asked.")
     if not 0 <= base <= 1:
@@ -283,6 +287,8 @@ def _points(x: Any) -> Array:
 def _grid(per_class: Any) -> NDArray[np.float64]:
     """Return (r, C) accuracies; None becomes NaN."""
     if not hasattr(per_class, "dtype"):
+        if not all(isinstance(row, Sequence | np.ndarray) for row in per_class):
+            raise ShapeError("per_class must have shape (r, C): a row a measurement; it holds single values.")
         per_class = [[np.nan if value is None else value for value in row] for row in per_class]
     grid = as_array(per_class, "per_class").astype(np.float64)
     check_shape(grid, "per_class", ("r", "C"), (None, None))

@@ -233,7 +233,7 @@ def _score(
             nonlocal buffer
             r = len(part)
             x = part
-            if part.dtype != real or not part.dtype.isnative or not part.flags.c_contiguous:
+            if part.dtype != real or not part.flags.c_contiguous:  # a foreign byte order is another dtype
                 buffer = np.empty((rows, width), real) if buffer is None else buffer
                 x = buffer[:r]
                 np.copyto(x, part)

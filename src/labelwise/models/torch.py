@@ -103,7 +103,7 @@ class TorchRecipe(Training):
         with threads(self.threads), seeded(seed, device):
             names = self._readable(data, train.ids)
             if previous:
-                self._check_previous(previous, n_classes)
+                self._check_previous(previous, n_classes, names)
                 reader = Reader.from_state(previous["inputs"], names)
             else:
                 reader = self._constants(Reader.measure(data, train.ids, names))
@@ -185,10 +185,14 @@ class TorchRecipe(Training):
             )
         return reader.with_constants(name, self.mean, self.std)
 
-    def _check_previous(self, previous: Mapping[str, Any], n_classes: int) -> None:
+    def _check_previous(self, previous: Mapping[str, Any], n_classes: int, names: tuple[str, ...]) -> None:
         for name, wanted in (("n_classes", n_classes), ("optimiser_name", self.optimiser)):
             if previous[name] != wanted:
                 raise InputError(f"The stored state has {name} {previous[name]!r}; this fit has {wanted!r}.")
+        if set(previous["inputs"]) != set(names):
+            raise InputError(
+                f"The stored state reads the modalities {sorted(previous['inputs'])}; this fit reads {sorted(names)}."
+            )
 
 
 def load(path: Path, network: NetworkMaker | None = None, *, device: str = "auto") -> TorchPredictor:
