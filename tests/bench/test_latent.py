@@ -185,7 +185,7 @@ def test_without_a_plane_there_is_no_picture(z: np.ndarray[Any, Any]) -> None:
 )  # fmt: skip
 def test_a_row_of_the_confusion_in_words(row: list[int], words: str) -> None:
     n = sum(row)
-    assert taken_for(np.array(row), 0, "abcde", "test") == f"Of the {n} test samples of 'a' {words}"
+    assert taken_for(np.array(row), 0, "abcde", "test") == f"Of the {n} test samples of 'a', {words}"
 
 
 # ------------------------------------------------------------------------------------------------------ report

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from labelwise.bench.findings import Comparison, Crossing, Pair, Point, Reach, Setting, Summary
+from labelwise.bench.penalty import penalty
 from labelwise.bench.results import Run
 from labelwise.bench.settings import REFERENCE, Group, RunCurve, curve_of, group
 from labelwise.bench.words import overall, spoken
@@ -39,7 +40,7 @@ def compare(runs: Iterable[Run]) -> Comparison:
     """
     groups = group(runs)
     settings = tuple(spoken(_setting(one)) for one in groups)
-    return Comparison(overall(settings), settings, groups)
+    return Comparison(overall(settings), settings, groups, penalty(settings))
 
 
 def _setting(found: Group) -> Setting:

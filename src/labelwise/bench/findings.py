@@ -163,13 +163,39 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Penalty:
+    """Who beats whom, summed over settings; row beats column.
+
+    Attributes:
+        names: A strategies, that which lost least first.
+        tested: (A, A) share of the checkpoints at which the row's mean is higher and p < 0.05; a setting adds at most 1.
+        wins: (A, A) budgets at which the row's mean is higher, however little.
+        settings: how many were counted.
+        budgets: how many were looked at for `wins`, over all settings.
+        reference: the strategy whose curve says when a setting has settled.
+    """
+
+    names: tuple[str, ...]
+    tested: tuple[tuple[float, ...], ...]
+    wins: tuple[tuple[int, ...], ...]
+    settings: int
+    budgets: int
+    reference: str
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """What the runs of a report show: one sentence, and every setting."""
+    """What the runs of a report show: one sentence, every setting, and who beats whom (None with too few runs)."""
 
     headline: str
     settings: tuple[Setting, ...]
     groups: tuple[Group, ...] = field(repr=False, compare=False)
+    penalty: Penalty | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON values."""
-        return {"headline": self.headline, "settings": [asdict(setting) for setting in self.settings]}
+        return {
+            "headline": self.headline,
+            "settings": [asdict(setting) for setting in self.settings],
+            "penalty": None if self.penalty is None else asdict(self.penalty),
+        }

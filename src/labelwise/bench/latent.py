@@ -261,4 +261,4 @@ def taken_for(row: NDArray[np.int64], class_index: int, classes: Sequence[str], 
     ]
     own = "none was" if right == 0 else "all were" if right == total else f"{percent(right / total, 0)} were"
     tail = f"; {listed(shown)}" if shown else ""
-    return f"Of the {total:,} {part} samples of {classes[class_index]!r} {own} recognised{tail}."
+    return f"Of the {total:,} {part} samples of {classes[class_index]!r}, {own} recognised{tail}."

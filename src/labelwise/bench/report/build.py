@@ -10,6 +10,7 @@ from labelwise.bench.diagnose import Diagnosis
 from labelwise.bench.findings import Comparison, Setting
 from labelwise.bench.latent import Latents
 from labelwise.bench.report import figures, tables
+from labelwise.bench.report.heats import penalties
 from labelwise.bench.report.scatter import latent_caption, latent_cards
 from labelwise.bench.report.svg import colours
 from labelwise.bench.report.why import both_sizes, why
@@ -63,6 +64,7 @@ def page(
         "settings": shown,
         "overview": tables.papers(comparison.settings, palette) if several else None,
         "gaps": tables.gaps(comparison.settings) if several else None,
+        "penalties": () if comparison.penalty is None else penalties(comparison.penalty),
         "made": made,
     }
 

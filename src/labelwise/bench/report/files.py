@@ -15,6 +15,7 @@ from labelwise.bench.diagnose import Diagnosis, Floats
 from labelwise.bench.findings import Comparison, Setting
 from labelwise.bench.latent import Latent, Latents
 from labelwise.bench.report import tables
+from labelwise.bench.report.heats import Heat, penalties
 from labelwise.bench.report.tables import Cell, Table
 from labelwise.bench.results import Run
 from labelwise.bench.settings import flat, shared_part, strategy_label
@@ -117,6 +118,10 @@ def report_md(
         lines += _setting(setting, grey, alone=len(comparison.settings) == 1)
         if setting.key in latents:
             lines += _latents(latents[setting.key])
+    if comparison.penalty is not None:
+        lines += ["## Who beats whom", ""]
+        for heat in penalties(comparison.penalty):
+            lines += [*_heat(heat), "", _text(heat.caption), ""]
     lines += ["## How it was made", "", *(f"- {key}: {_text(str(value))}" for key, value in made["facts"])]
     lines += ["", "```", *(c.replace("```", "") for c in made["commands"]), "```"] if made["commands"] else []
     return "\n".join(lines) + "\n"
@@ -146,6 +151,14 @@ def _table(table: Table, head: str = "") -> list[str]:
     names = [head, *names] if head else names
     lines = [f"| {' | '.join(names)} |", f"|:--{'|--:' * (len(names) - 1)}|"]
     return [*lines, *(f"| {' | '.join([_text(row.name), *map(_cell, row.cells)])} |" for row in table.rows)]
+
+
+def _heat(heat: Heat) -> list[str]:
+    names = [f"{heat.title}: {heat.corner}", *map(_text, heat.columns)]
+    lines = [f"| {' | '.join(names)} |", f"|:--{'|--:' * (len(names) - 1)}|"]
+    for row in heat.rows:
+        lines.append(f"| {' | '.join([_text(row.name), *(cell.text for cell in row.cells)])} |")
+    return lines
 
 
 def _cell(cell: Cell | None) -> str:

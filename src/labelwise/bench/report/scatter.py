@@ -18,7 +18,7 @@ from labelwise.seeds import generator
 
 MOST = 500  # dots of a picture; the axes are those of all samples
 FAILING = "#D55E00"
-OTHERS = ("#0072B2", "#009E73", "#CC79A7")  # classes that the failing one was taken for
+OTHERS = ("#56B4E9", "#009E73", "#CC79A7")  # classes that the failing one was taken for
 SIDE = 400
 
 
@@ -81,7 +81,7 @@ def scatter(picture: Latent, classes: Sequence[str], name: str) -> str:
             titles[gid] = classes[k]
             ax.plot(
                 picture.points[mine, 0], picture.points[mine, 1], "o", linewidth=0, gid=gid, markeredgewidth=0,
-                color=colours.get(k, GREY), alpha=0.85 if failing else 0.6 if k in colours else 0.3,
+                color=colours.get(k, GREY), alpha=0.85 if failing else 0.75 if k in colours else 0.3,
                 markersize=6 if failing else 4.5,
             )  # fmt: skip
         low, high = ax.get_ylim()

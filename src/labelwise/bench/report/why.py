@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,38 +11,12 @@ from markupsafe import Markup
 from labelwise.bench.diagnose import NEAR, Diagnosis
 from labelwise.bench.findings import Setting
 from labelwise.bench.report import figures
+from labelwise.bench.report.heats import Heat, HeatCell, HeatRow
 from labelwise.bench.words import count, listed, percent, ratio
 
 MOST_PANELS = 12
 MOST_CLASSES = 20
 MOST_ROUNDS = 16
-
-
-@dataclass(frozen=True)
-class HeatCell:
-    """A number and how dark it is, from 0 to 1."""
-
-    text: str
-    shade: str
-    diagonal: bool = False
-
-
-@dataclass(frozen=True)
-class HeatRow:
-    """A row of a heat map."""
-
-    name: str
-    cells: tuple[HeatCell, ...]
-
-
-@dataclass(frozen=True)
-class Heat:
-    """A heat map with the number in each cell."""
-
-    title: str
-    corner: str
-    columns: tuple[str, ...]
-    rows: tuple[HeatRow, ...]
 
 
 def safe(svg: str | None) -> Markup | None:
