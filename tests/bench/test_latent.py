@@ -193,23 +193,25 @@ def test_a_row_of_the_confusion_in_words(row: list[int], words: str) -> None:
 
 @pytest.mark.slow
 def test_the_report_shows_the_picture_only_when_asked(tmp_path: Path, cold: Run, data: Simulation) -> None:
-    off = write_report([cold], tmp_path / "a" / "r.html", name="x", load=lambda _: data)
+    off = write_report([cold], tmp_path / "a" / "r.html", name="x", load=lambda _: data).paths
     assert "Latent space" not in off["html"].read_text()
     assert "latent" not in json.loads(off["json"].read_text())["settings"][0]
-    on = write_report([cold], tmp_path / "b" / "r.html", name="x", load=lambda _: data, failing="worst")
+    on = write_report([cold], tmp_path / "b" / "r.html", name="x", load=lambda _: data, failing="worst").paths
     html = on["html"].read_text()
     assert "Latent space of a failing class" in html
     assert "margin, seed 0, 18 labels" in html
     assert "ends worst" in on["md"].read_text()
     [picture] = json.loads(on["json"].read_text())["settings"][0]["latent"]["pictures"]
     assert picture["taken"] == cold.fits[-1].test["confusion"][picture["class"]]
-    again = write_report([cold], tmp_path / "c" / "r.html", name="x", load=lambda _: data, failing="worst")
+    again = write_report(
+        [cold], tmp_path / "c" / "r.html", name="x", load=lambda _: data, failing="worst"
+    ).paths
     assert again["html"].read_bytes() == on["html"].read_bytes()
 
 
 def test_the_report_says_why_a_picture_is_missing(tmp_path: Path) -> None:
     lost = {t: {"per_class": [0.9, 0.9, 0.9 if t < 2 else 0.0]} for t in range(6)}
     one = fabricate("margin", 0, (0.8,) * 6, made=lost, classes=CLASSES)
-    paths = write_report([one], tmp_path / "r.html", name="x", failing="lost")
+    paths = write_report([one], tmp_path / "r.html", name="x", failing="lost").paths
     for kind in ("html", "md"):
         assert "The data are not at hand, so no latent space is shown." in paths[kind].read_text()

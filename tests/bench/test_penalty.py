@@ -109,11 +109,11 @@ def test_a_heat_map_has_a_number_in_each_cell_and_a_foot() -> None:
 @pytest.mark.slow
 def test_page_markdown_and_json_show_the_matrix(tmp_path: Path) -> None:
     for name, runs in (("one", three()), ("two", three(task={"k": 1}) + three(task={"k": 2}))):
-        paths = write_report(runs, tmp_path / name / "report.html", name="x")
+        paths = write_report(runs, tmp_path / name / "report.html", name="x").paths
         html = paths["html"].read_text()
         assert html.count("Who beats whom") == 1
         assert '<tr class="foot">' in html
         assert "| ahead | – | 3 | 3 |" in paths["md"].read_text() or name == "two"
         assert json.loads(paths["json"].read_text())["penalty"]["names"] == ["ahead", "alike", "random"]
-    few = write_report(three(seeds=2), tmp_path / "few" / "report.html", name="x")
+    few = write_report(three(seeds=2), tmp_path / "few" / "report.html", name="x").paths
     assert "Who beats whom" not in few["html"].read_text() + few["md"].read_text()

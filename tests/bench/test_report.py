@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -91,12 +92,12 @@ def grid(seeds: int = 3, **more: Any) -> list[Run]:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def written(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     out = tmp_path_factory.mktemp("report") / "out" / "report.html"
-    return write_report(grid(), out, name="demo", about="Words.", load=lambda _: simulation())
+    return write_report(grid(), out, name="demo", about="Words.", load=lambda _: simulation()).paths
 
 
-def test_the_page_is_well_formed_and_its_first_words_are_the_answer(written: dict[str, Path]) -> None:
+def test_the_page_is_well_formed_and_its_first_words_are_the_answer(written: Mapping[str, Path]) -> None:
     page = Page(written["html"].read_text())
     assert page.first is not None
     assert page.first.startswith("Margin ")
@@ -104,7 +105,7 @@ def test_the_page_is_well_formed_and_its_first_words_are_the_answer(written: dic
     assert page.seen.count("h1") == 1
 
 
-def test_ids_are_unique_and_every_reference_finds_its_target(written: dict[str, Path]) -> None:
+def test_ids_are_unique_and_every_reference_finds_its_target(written: Mapping[str, Path]) -> None:
     text = written["html"].read_text()
     ids = Page(text).ids
     assert len(ids) == len(set(ids))
@@ -113,7 +114,7 @@ def test_ids_are_unique_and_every_reference_finds_its_target(written: dict[str, 
     assert wanted <= set(ids)
 
 
-def test_the_page_asks_nothing_of_the_world_and_is_small(written: dict[str, Path]) -> None:
+def test_the_page_asks_nothing_of_the_world_and_is_small(written: Mapping[str, Path]) -> None:
     text = written["html"].read_text()
     assert "http:" not in text
     assert "https:" not in text
@@ -124,10 +125,10 @@ def test_the_page_asks_nothing_of_the_world_and_is_small(written: dict[str, Path
     assert len(text.encode()) < 2_000_000
 
 
-def test_the_same_runs_give_the_same_bytes(tmp_path: Path, written: dict[str, Path]) -> None:
+def test_the_same_runs_give_the_same_bytes(tmp_path: Path, written: Mapping[str, Path]) -> None:
     again = write_report(
         grid(), tmp_path / "b" / "report.html", name="demo", about="Words.", load=lambda _: simulation()
-    )
+    ).paths
     for kind, path in written.items():
         assert path.read_bytes() == again[kind].read_bytes()
 
@@ -143,7 +144,7 @@ def test_hostile_names_are_text_everywhere(tmp_path: Path) -> None:
         about=EVIL,
         load=lambda _: simulation(classes),
         notes=[EVIL],
-    )
+    ).paths
     page = Page(paths["html"].read_text())
     assert page.seen.count("script") == 1  # our own
     assert not any(key.startswith("on") for key, _ in page.attributes)
@@ -158,11 +159,11 @@ def test_names_in_other_scripts_raise_no_warning(tmp_path: Path) -> None:
     classes = ("零", "😀", "ملف")
     paths = write_report(
         grid(classes=classes), tmp_path / "report.html", name="名", load=lambda _: simulation(classes)
-    )
+    ).paths
     assert "😀" in Page(paths["html"].read_text()).words
 
 
-def test_the_csv_has_a_row_for_each_run_and_round(written: dict[str, Path]) -> None:
+def test_the_csv_has_a_row_for_each_run_and_round(written: Mapping[str, Path]) -> None:
     rows = list(csv.DictReader(io.StringIO(written["csv"].read_text())))
     assert len(rows) == 6 * 3
     last = [r for r in rows if r["strategy"] == "random" and r["seed"] == "0"][-1]
@@ -174,12 +175,12 @@ def test_the_csv_has_a_row_for_each_run_and_round(written: dict[str, Path]) -> N
 
 
 def test_no_cell_of_the_csv_is_a_formula(tmp_path: Path) -> None:
-    paths = write_report([run(task={"name": "=1+1"})], tmp_path / "report.html", name="x")
+    paths = write_report([run(task={"name": "=1+1"})], tmp_path / "report.html", name="x").paths
     [row, *_] = csv.DictReader(io.StringIO(paths["csv"].read_text()))
     assert row["task.name"] == "'=1+1"
 
 
-def test_the_json_holds_everything(written: dict[str, Path]) -> None:
+def test_the_json_holds_everything(written: Mapping[str, Path]) -> None:
     found = json.loads(written["json"].read_text())
     [setting] = found["settings"]
     assert {s["name"] for s in setting["strategies"]} == {"random", "margin"}
@@ -190,7 +191,7 @@ def test_the_json_holds_everything(written: dict[str, Path]) -> None:
     assert any("numpy 2.4.6" in text for _, text in found["made"]["facts"])
 
 
-def test_the_markdown_holds_answer_table_and_command(written: dict[str, Path]) -> None:
+def test_the_markdown_holds_answer_table_and_command(written: Mapping[str, Path]) -> None:
     text = written["md"].read_text()
     assert text.startswith("# Margin ")
     assert "| strategy | AUBC, % | final, % |" in text
@@ -198,7 +199,7 @@ def test_the_markdown_holds_answer_table_and_command(written: dict[str, Path]) -
     assert "labelwise bench grid.toml" in text
 
 
-def test_samples_are_shown_from_the_first_and_last_choice(written: dict[str, Path]) -> None:
+def test_samples_are_shown_from_the_first_and_last_choice(written: Mapping[str, Path]) -> None:
     page = Page(written["html"].read_text())
     pictures = [value for key, value in page.attributes if key == "src"]
     assert len(pictures) == 2 * 2 * 6  # strategies, rounds, samples
@@ -213,7 +214,9 @@ def test_without_data_the_page_says_what_is_missing(tmp_path: Path) -> None:
         raise InputError("There is no folder data.")
 
     for load, words in ((None, "were not given"), (lost, "There is no folder data.")):
-        text = Page(write_report(grid(), tmp_path / "r.html", name="x", load=load)["html"].read_text()).words
+        text = Page(
+            write_report(grid(), tmp_path / "r.html", name="x", load=load).paths["html"].read_text()
+        ).words
         assert words in text
         assert "Diversity of the batches" not in text
         assert "Samples that were asked for" not in text
@@ -232,13 +235,16 @@ def test_a_page_that_would_be_too_large_drops_samples_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = (
-        write_report(grid(), tmp_path / "a.html", name="x", load=lambda _: simulation())["html"]
+        write_report(grid(), tmp_path / "a.html", name="x", load=lambda _: simulation())
+        .paths["html"]
         .stat()
         .st_size
     )
     monkeypatch.setattr("labelwise.bench.report.LARGEST", whole)
     text = Page(
-        write_report(grid(), tmp_path / "b.html", name="x", load=lambda _: simulation())["html"].read_text()
+        write_report(grid(), tmp_path / "b.html", name="x", load=lambda _: simulation())
+        .paths["html"]
+        .read_text()
     ).words
     assert "Samples are left out" in text
     assert "Samples that were asked for" not in text
@@ -248,7 +254,7 @@ def test_a_page_that_would_be_too_large_drops_samples_first(
 @pytest.mark.slow
 def test_several_settings_stand_side_by_side(tmp_path: Path) -> None:
     runs = grid(task={"k": 1}) + grid(task={"k": 2})
-    text = Page(write_report(runs, tmp_path / "report.html", name="x")["html"].read_text()).words
+    text = Page(write_report(runs, tmp_path / "report.html", name="x").paths["html"].read_text()).words
     assert "All settings side by side" in text
     assert "Gap to the reference" in text
     # random, k 1 and 2: AUBC ((.5 + .7)/2 + (.7 + .81)/2)/2 = .6775 as mean over seeds .8, .81, .82; final .81
@@ -257,7 +263,9 @@ def test_several_settings_stand_side_by_side(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seeds, part", [(1, "test"), (2, "validation")])
 def test_small_benches_make_a_page_too(tmp_path: Path, seeds: int, part: str) -> None:
-    page = Page(write_report(grid(seeds, part=part), tmp_path / "report.html", name="x")["html"].read_text())
+    page = Page(
+        write_report(grid(seeds, part=part), tmp_path / "report.html", name="x").paths["html"].read_text()
+    )
     assert ("one seed, so there is no interval" in page.words) == (seeds == 1)
     assert ("There is no test set" in page.words) == (part == "validation")
 
@@ -267,14 +275,16 @@ def test_unequal_seeds_and_unfinished_runs_make_a_page_that_says_so(tmp_path: Pa
         run("margin", s, (0.5, 0.9, 0.95)) for s in (0, 1)
     ]
     late = run("margin", 2, (0.5, 0.9), budget=30)
-    page = Page(write_report([*runs, late], tmp_path / "report.html", name="x")["html"].read_text())
+    page = Page(write_report([*runs, late], tmp_path / "report.html", name="x").paths["html"].read_text())
     assert "random: 0–3; margin: 0, 1" in page.words
     assert "margin seed 2 (20 of 30 labels)" in page.words
 
 
 def test_one_strategy_and_one_fit_make_a_page(tmp_path: Path) -> None:
     page = Page(
-        write_report([run("margin", curve=(0.5,))], tmp_path / "report.html", name="x")["html"].read_text()
+        write_report([run("margin", curve=(0.5,))], tmp_path / "report.html", name="x")
+        .paths["html"]
+        .read_text()
     )
     assert page.first == "Margin ended at 50 % with 10 labels (1 seed)."
     assert "Paired differences" not in page.words
@@ -284,7 +294,7 @@ def test_a_class_that_is_lost_raises_an_alarm_on_the_page(tmp_path: Path) -> Non
     curve = (0.8,) * 6
     lost = {t: {"per_class": [0.9, 0.9, 0.9 if t < 2 else 0.0]} for t in range(6)}
     runs = [run("margin", 0, curve, made=lost), run("random", 0, curve)]
-    text = Page(write_report(runs, tmp_path / "report.html", name="x")["html"].read_text()).words
+    text = Page(write_report(runs, tmp_path / "report.html", name="x").paths["html"].read_text()).words
     # points 2, 3 and 4 (30, 40, 50 labels) are under 5 %: the third of them completes the alarm
     assert re.search(r"margin: .*'two'.*\(seed 0, at 50 labels; its accuracy ends at 0 %\)", text)
     assert "no other sign of failure, with random" in text

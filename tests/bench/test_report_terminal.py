@@ -12,6 +12,7 @@ from rich.console import Console
 
 from labelwise.bench.compare import compare
 from labelwise.bench.results import Run
+from labelwise.bench.settings import Group, group
 from labelwise.bench.table import summary_table
 from labelwise.cli.report import report_command
 from labelwise.errors import InputError
@@ -78,3 +79,16 @@ def test_the_command_can_speak_json(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_folder_without_runs_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No benchmark run was found"):
         report_command([tmp_path], tmp_path / "report.html")
+
+
+def test_the_command_compares_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(folder=tmp_path)
+    calls = []
+
+    def counted(runs: list[Run]) -> tuple[Group, ...]:
+        calls.append(len(runs))
+        return group(runs)
+
+    monkeypatch.setattr("labelwise.bench.compare.group", counted)
+    report_command([tmp_path], tmp_path / "report.html", data=False)
+    assert calls == [1]

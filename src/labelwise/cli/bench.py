@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,14 +22,6 @@ def _command() -> str:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _load(spec: Mapping[str, Any]) -> Any:
-    """Return the data of a spec, for thumbnails and diversity in the report."""
-    from labelwise import data
-
-    params = dict(spec["task"])
-    return data.make(params.pop("name"), **params)
 
 
 def _launch(bench: Bench, folder: Path, jobs: int) -> None:
@@ -101,19 +93,18 @@ def _launch(bench: Bench, folder: Path, jobs: int) -> None:
 def _report(bench: Bench, folder: Path, out: Path) -> None:
     from rich.console import Console
 
-    from labelwise.bench.compare import compare
     from labelwise.bench.report import write_report
     from labelwise.bench.results import read_run
     from labelwise.bench.run import run_file
     from labelwise.bench.table import summary_table
+    from labelwise.cli.report import load_data
 
     runs = [read_run(run_file(folder, spec)) for spec in bench.specs]
-    paths = write_report(runs, out, name=bench.name, about=bench.about, load=_load)
+    written = write_report(runs, out, name=bench.name, about=bench.about, load=load_data)
     console = Console()
-    comparison = compare(runs)
-    console.print(comparison.headline, highlight=False)
-    console.print(summary_table(comparison))
-    console.print(f"Report: {paths['html']}", highlight=False, soft_wrap=True)
+    console.print(written.comparison.headline, highlight=False)
+    console.print(summary_table(written.comparison))
+    console.print(f"Report: {written.paths['html']}", highlight=False, soft_wrap=True)
 
 
 def demo_command(

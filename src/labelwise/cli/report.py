@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from labelwise.data.truth import Simulation
 
 
-def _load(spec: Mapping[str, Any]) -> Simulation:
+def load_data(spec: Mapping[str, Any]) -> Simulation:
     """Return the data of a spec, for thumbnails, diversity and wrong labels."""
     from labelwise import data
 
@@ -60,7 +60,6 @@ def report_command(
     """
     from rich.console import Console
 
-    from labelwise.bench.compare import compare
     from labelwise.bench.report import write_report
     from labelwise.bench.results import read_runs
     from labelwise.bench.table import summary_table
@@ -68,17 +67,17 @@ def report_command(
     found, unreadable = read_runs(runs)
     notes = [f"{path.name} could not be read and is left out: {reason}" for path, reason in unreadable]
     title = name or (runs[0].resolve().name if runs[0].is_dir() else runs[0].resolve().parent.name)
-    paths = write_report(
+    written = write_report(
         found,
         out,
         name=title,
         about=about,
-        load=_load if data else None,
+        load=load_data if data else None,
         notes=notes,
         failing="worst" if latent_worst else "lost" if latent else "",
         latent_seconds=latent_seconds,
     )
-    comparison = compare(found)
+    comparison, paths = written.comparison, written.paths
     if as_json:
         typer.echo(
             json.dumps({**comparison.to_dict(), "report": {kind: str(p) for kind, p in paths.items()}})

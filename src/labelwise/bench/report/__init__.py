@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any, Literal
 
 from labelwise.bench.compare import compare
 from labelwise.bench.diagnose import Load, diagnose, simulate
+from labelwise.bench.findings import Comparison
 from labelwise.bench.latent import SECONDS, Latents, latent
 from labelwise.bench.report.build import origins, page, palette_of
 from labelwise.bench.report.files import report_md, results_csv, results_json
 from labelwise.bench.report.samples import samples
 from labelwise.bench.results import Run
 
-__all__ = ["write_report"]
+__all__ = ["Report", "write_report"]
 
 # A page people can mail: nothing outside it, and never larger than this.
 LARGEST = 2_000_000
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found, and where it was written: "html", "md", "csv" and "json" -> path."""
+
+    comparison: Comparison
+    paths: Mapping[str, Path]
 
 
 def write_report(
@@ -33,8 +43,8 @@ def write_report(
     notes: Sequence[str] = (),
     failing: Literal["", "lost", "worst"] = "",
     latent_seconds: float = SECONDS,
-) -> dict[str, Path]:
-    """Write the page and, beside it, report.md, results.csv and results.json, and return their paths.
+) -> Report:
+    """Write the page and, beside it, report.md, results.csv and results.json; return the findings and the paths.
 
     The same runs give the same bytes. The page makes no request of any kind and stays under 2 MB: where it would grow
     larger, samples go first and the reasons next, and it says so.
@@ -48,9 +58,6 @@ def write_report(
         failing: whose latent space is shown, which needs the data and fits models again: "lost": of each strategy
             that lost a class, that class; "worst": also of the others the class that ends worst; "": none.
         latent_seconds: the most that the fits of one such picture may have taken when they were recorded.
-
-    Returns:
-        "html", "md", "csv" and "json" -> path.
 
     Raises:
         InputError: no runs, or none that was measured.
@@ -110,7 +117,7 @@ def write_report(
     out.parent.mkdir(parents=True, exist_ok=True)
     for path, text in texts.values():
         _write(path, text)
-    return {kind: path for kind, (path, _) in texts.items()}
+    return Report(comparison, {kind: path for kind, (path, _) in texts.items()})
 
 
 def _html(values: dict[str, Any]) -> str:
