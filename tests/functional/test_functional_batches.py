@@ -57,9 +57,26 @@ def test_order_among_equals_is_random_with_a_generator():
     assert len({tuple(top(np.zeros(5), 5, generator(seed)).tolist()) for seed in range(50)}) > 20
 
 
-def test_nan_is_refused_by_row():
-    with pytest.raises(InputError, match="scores: row 2 is NaN"):
-        top([0.0, 1.0, np.nan], 1)
+def test_order_among_equals_above_the_border_is_random_with_a_generator():
+    assert len({tuple(top([1, 1, 1, 1, 0], 5, generator(seed)).tolist()) for seed in range(50)}) > 12  # of 24
+
+
+def test_a_shortlist_of_one_too_few_is_not_enough():
+    values = np.zeros(200_000)
+    values[: 16 * 99 : 16] = 1  # the sample sees all 99 of them, and its threshold is 1
+    assert_array_equal(top(values, 100), [*range(0, 16 * 99, 16), 1])
+
+
+def test_whole_numbers_are_told_apart():
+    assert_array_equal(top(np.arange(70_000), 2), [69_999, 69_998])  # float16 would end at 2,048
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_nan_is_refused_by_row(row):
+    values = np.array([0.0, 1.0, 2.0])
+    values[row] = np.nan
+    with pytest.raises(InputError, match=f"scores: row {row} is NaN"):
+        top(values, 1)
 
 
 def test_wrong_arguments_are_refused():

@@ -49,6 +49,8 @@ def test_labels_to_reach_by_hand():
     assert labels_to_reach(x, y, 0.1) == 10
     assert_allclose(labels_to_reach(x, y, 0.5), 17.5)  # three quarters of the way from 0.2 to 0.6
     assert labels_to_reach(x, y, 0.7) is None
+    assert labels_to_reach([10, 20, 30], [0.25, 0.5, 0.5], 0.5) == 20  # reached is enough
+    assert labels_to_reach([10, 20], [0.5, 0.5], 0.5) == 10
 
 
 @pytest.mark.parametrize(
@@ -103,6 +105,25 @@ def test_paired_difference_equals_scipy():
     assert_allclose([got.low, got.high], [got.mean - half, got.mean + half], atol=0.25 * half)
     assert got == curves.paired_difference(a, b, seed=1)
     assert got != curves.paired_difference(a, b, seed=2)
+
+
+def test_the_bootstrap_interval_is_the_middle_95_percent():
+    # d is 0 or 1: a resampled mean is Binomial(40, ½)/40, whose 2.5 and 97.5 % points are 14 and 26 of 40;
+    # its 5 and 95 % points are 15 and 25
+    got = curves.paired_difference(np.arange(40) % 2, np.zeros(40), resamples=100_000)
+    assert (got.low, got.high) == (14 / 40, 26 / 40)
+
+
+def test_penalties_count_the_first_five_seeds_and_need_two():
+    labels, ahead = [1, 2], [0.9, 0.8, 0.9, 0.8, 0.9]  # of 0.5: p < 1e-4
+    both = np.array([[*ahead, -90.0], [0.5] * 6])  # a sixth seed, disastrous, is not looked at
+    accuracy = np.repeat(both[None, :, :, None], 2, axis=3)
+    assert_array_equal(curves.penalty_matrix(accuracy, labels, 1, random=1), [[0, 1], [0, 0]])
+    assert_array_equal(curves.penalty_matrix(accuracy[:, :, :1], labels, 1, random=1), np.zeros((2, 2)))
+    two = np.repeat(np.array([[0.75, 0.5], [0.5, 0.25]])[None, :, :, None], 2, axis=3)
+    assert_array_equal(
+        curves.penalty_matrix(two, labels, 1, random=1), [[0, 1], [0, 0]]
+    )  # equal leads: p = 0
 
 
 def test_paired_difference_without_spread():

@@ -37,6 +37,11 @@ def test_ece_by_hand():
     assert_allclose(metrics.ece(P, Y, bins=2), (0.5 + 0.3) / 4)
 
 
+def test_a_confidence_that_rounding_puts_above_1_is_in_the_last_bin():
+    p = [[1.0005, 0.0], [0.99, 0.01]]  # wrong and right: |(0 - 1.0005) + (1 - 0.99)| / 2, not two gaps
+    assert_allclose(metrics.ece(p, [1, 0], bins=1), 0.9905 / 2)
+
+
 @pytest.mark.parametrize("case", ["main", "edge", "one_bin_calibrated", "all_wrong"])
 def test_calibration_equals_golden_numbers(case):
     numbers = cases("calibration")[case]
@@ -49,7 +54,7 @@ def test_calibration_equals_golden_numbers(case):
         assert_allclose(metrics.nll(p, y), out[f"nll{suffix}"], rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("classes", [2, 7, 150])
+@pytest.mark.parametrize("classes", [2, 7, 100, 101])
 def test_measure_equals_the_single_metrics_and_scikit_learn(classes):
     from sklearn.metrics import f1_score, log_loss, recall_score
 

@@ -41,6 +41,16 @@ def test_a_class_that_chance_would_miss_raises_no_alarm():
     assert len(monitor.exclusion_alarms(np.ones((1, 100)), asked, chance=1)) == 90
 
 
+@pytest.mark.parametrize("samples, alarms", [(6, 0), (7, 1)])  # 0.5^6 = 1.6 %, 0.5^7 = 0.8 %; chance is 1 %
+def test_chance_is_what_an_even_draw_would_miss(samples, alarms):
+    assert len(monitor.exclusion_alarms(np.ones((1, 2)), [[samples, 0]], batches=1)) == alarms
+
+
+def test_5_percent_is_not_under_5_percent():
+    assert monitor.exclusion_alarms([[0.6], [0.05], [0.05], [0.05]]) == ()
+    assert kinds(monitor.exclusion_alarms([[0.6], [0.049], [0.049], [0.049]])) == [("lost", 0, 3)]
+
+
 def test_failure_signatures_by_hand():
     labelled = np.arange(10, 90, 10)
     strategy = [0.3, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6]

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_allclose, assert_array_equal
 
 from labelwise.errors import DistributionError, InputError, ShapeError
-from labelwise.functional import scores
+from labelwise.functional import blocks, scores
 from labelwise.functional.scores import entropy, largest_margin, least_confidence, smallest_margin
 from labelwise.seeds import generator
 
@@ -212,14 +212,22 @@ def test_wrong_shapes_are_refused(bad):
 def test_a_wrong_thread_count_is_refused(monkeypatch):
     with pytest.raises(InputError, match="threads must be a whole number of at least 1; it is 0"):
         entropy(np.ones((2, 1)), threads=0)
-    monkeypatch.setenv("LABELWISE_THREADS", "two")
-    with pytest.raises(InputError, match="LABELWISE_THREADS must be .*; it is 'two'"):
-        entropy(np.ones((2, 1)))
+    for wrong in ("two", "0", "-1", ""):
+        monkeypatch.setenv("LABELWISE_THREADS", wrong)
+        with pytest.raises(InputError, match=f"LABELWISE_THREADS must be .*; it is '{wrong}'"):
+            entropy(np.ones((2, 1)))
+
+
+@pytest.mark.parametrize("cores, threads", [(1, 1), (5, 5), (64, 8)])
+def test_there_is_a_thread_a_core_and_no_more_than_8(monkeypatch, cores, threads):
+    monkeypatch.delenv("LABELWISE_THREADS", raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert blocks.thread_count() == threads
 
 
 def test_the_environment_sets_the_thread_count(monkeypatch):
     monkeypatch.setenv("LABELWISE_THREADS", "3")
-    assert scores.sweep.__globals__["thread_count"]() == 3
+    assert blocks.thread_count() == 3
 
 
 @pytest.mark.parametrize("log2_is_fast", [True, False])
