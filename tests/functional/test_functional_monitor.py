@@ -66,6 +66,21 @@ def test_failure_signatures_by_hand():
     ]
 
 
+@pytest.mark.parametrize(
+    "curve, alarms",
+    [
+        ([0.5] * 5, 0),  # fewer than twice the window: not judged
+        ([0.5] * 6, 1),
+        ([0.5, 0.5, 0.5, 0.5, 0.75, 0.25], 0),  # the best of the last counts, not the last
+        ([0.5, 0.625, 0.5, 0.5, 0.75, 0.5], 1),  # and the best before
+        ([0.5, 0.5, 0.5, 0.5, 0.75, 0.5], 0),  # a gain of exactly `gain` is one
+    ],
+)
+def test_no_gain_compares_the_best_of_the_last_with_the_best_before(curve, alarms):
+    got = monitor.failure_signatures(np.arange(len(curve)), curve, window=3, gain=0.25)
+    assert len(got) == alarms
+
+
 def test_a_healthy_curve_has_no_signature():
     grows = np.linspace(0.1, 0.9, 30)
     assert (
@@ -114,6 +129,20 @@ def test_noisy_share_by_hand():
     assert_allclose([got.share, got.low, got.high], [0.1, 0.0552, 0.1744], atol=1e-4)
     assert got.differs
     assert not monitor.noisy_share([True, False], 0.4).differs
+
+
+def test_wilson_interval_equals_scipy():
+    from scipy.stats import binomtest
+
+    wanted = binomtest(7, 40).proportion_ci(0.95, method="wilson")
+    got = monitor.noisy_share([True] * 7 + [False] * 33, 0.1)
+    assert_allclose([got.low, got.high], [wanted.low, wanted.high], rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", range(1, 60))  # rounding leaves some of them a hair off
+def test_the_ends_are_exact_for_any_number(n):
+    assert monitor.noisy_share([False] * n, 0.0).low == 0
+    assert monitor.noisy_share([True] * n, 1.0).high == 1
 
 
 def test_shares_of_nothing_and_everything_touch_the_ends():
