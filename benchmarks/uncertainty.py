@@ -1,4 +1,4 @@
-"""System C, whole: runs the `uncertainty/*` protocols, and writes results/uncertainty-*.json, the docs' tables and pictures.
+"""System C, whole: runs the demo and the `uncertainty/*` protocols, and writes their results, the docs' tables and pictures.
 
 python benchmarks/uncertainty.py --jobs 2                 # everything: about three hours on one core
 python benchmarks/uncertainty.py uncertainty/digits       # one protocol
@@ -25,7 +25,7 @@ from labelwise.bench.protocols import find, names
 from labelwise.bench.results import read_run
 from labelwise.bench.run import run_file
 from labelwise.bench.spec import read_bench
-from record import RESULTS, write
+from record import RESULTS, provenance, write
 
 DOCS = Path(__file__).parent.parent / "docs"
 ORDER = (
@@ -49,7 +49,13 @@ def watch(jobs: Sequence[Job]) -> None:
 def measure(protocol: str, folder: Path, jobs: int) -> Path:
     """Run a protocol and write its results."""
     bench = read_bench(find(protocol))
-    done = launch(bench.specs, folder / bench.name, jobs=jobs, notes={"bench": bench.name}, watch=watch)
+    done = launch(
+        bench.specs,
+        folder / bench.name,
+        jobs=jobs,
+        notes={"bench": bench.name, "commit": provenance()["commit"]},
+        watch=watch,
+    )
     print()
     failed = [job.why for job in done if job.status != "done"]
     if failed:
@@ -62,7 +68,9 @@ def measure(protocol: str, folder: Path, jobs: int) -> Path:
         classes = group.runs[setting.reference][0].state.opened.task["classes"]
         found = {d.strategy: d for d in diagnose(group, classes, simulation, setting.reference)}
         settings.append({**condensed(setting, found), "data_missing": why_not})
+    commits = {str(run.state.opened.notes.get("commit")) for run in runs}
     content = {
+        "commit": ", ".join(sorted(commits)),  # of the code that made the runs
         "protocol": protocol, "about": bench.about, "headline": comparison.headline, "settings": settings,
         "run": f"labelwise bench --protocol {protocol}",
     }  # fmt: skip
@@ -225,7 +233,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "protocols", nargs="*", default=[n for n in names() if n.removeprefix("uncertainty/") in ORDER]
+        "protocols",
+        nargs="*",
+        default=["demo", *(n for n in names() if n.removeprefix("uncertainty/") in ORDER)],
     )
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=Path("runs"))
