@@ -61,7 +61,7 @@ def test_missing_numbers_become_the_mean():
 
 def test_infinite_numbers_are_refused():
     scale = Scale.measure("t", np.zeros((2, 1)), None, plain=False)
-    with pytest.raises(InputError, match="sample 1 of the batch holds an infinite one"):
+    with pytest.raises(InputError, match="sample 1 of the batch holds inf"):
         scale.read("t", np.array([[0.0], [np.inf]]), None)
 
 
@@ -117,3 +117,16 @@ def test_a_reader_survives_its_state():
     reader = Reader.measure(data, TWO, ("t",))
     again = Reader.from_state(reader.state_dict(), ("t",))
     assert_array_equal(again.read(data, TWO), reader.read(data, TWO))
+
+
+def test_numbers_that_float32_cannot_hold_are_refused():
+    with pytest.raises(InputError, match=r"at most 3.4e\+38, or NaN .*; sample 1 of the batch holds 1e\+300"):
+        Scale.measure("t", np.array([[1.0], [1e300]]), None, plain=False)
+    narrow = Scale.measure("t", np.array([[0.0], [1e-30]]), None, plain=False)
+    with pytest.raises(InputError, match=r"float32 can after scaling; sample 1 of the batch holds 1e\+30"):
+        narrow.read("t", np.array([[0.0], [1e30]]), None)  # 1e30 / 5e-31
+
+
+def test_samples_without_a_number_are_refused():
+    with pytest.raises(ShapeError, match=r"at least one number a sample; its batch has shape \(2, 0\)"):
+        kind_of("t", np.zeros((2, 0)))

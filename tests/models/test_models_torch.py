@@ -193,6 +193,8 @@ def test_a_state_of_another_network_is_refused():
         fit(TorchRecipe(**SMALL, warm=True), data, y, classes=3, previous=state)
     with pytest.raises(InputError, match="optimiser_name 'adam'; this fit has 'sgd'"):
         fit(TorchRecipe(**SMALL, warm=True, optimiser="sgd"), data, y, previous=state)
+    with pytest.raises(InputError, match="none of a warm TorchRecipe: it lacks epochs, inputs, network, opt"):
+        fit(TorchRecipe(**SMALL, warm=True), data, y, previous={"n_classes": 2})
     renamed = ArrayDataset({"scan": data.batch(np.arange(40))["image"]})
     with pytest.raises(InputError, match=r"reads the modalities \['image'\]; this fit reads \['scan'\]"):
         fit(TorchRecipe(**SMALL, warm=True), renamed, y, previous=state)

@@ -26,7 +26,9 @@ class Predictor(Protocol):
 
     notes: Mapping[str, float]
 
-    def infer(self, data: Dataset, ids: Ids, names: frozenset[str], progress: Progress | None = None) -> Signals:
+    def infer(
+        self, data: Dataset, ids: Ids, names: frozenset[str], progress: Progress | None = None
+    ) -> Signals:
         """Return the named signals of some samples, in one pass however many names are asked for."""
         ...
 

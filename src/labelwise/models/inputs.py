@@ -15,6 +15,7 @@ from labelwise.data.base import Dataset
 from labelwise.errors import InputError, ShapeError
 
 IMAGE, TABLE, TEXT = "image", "table", "text"
+_MOST = float(np.finfo(np.float32).max)
 _BLOCK = 1 << 22  # numbers looked at in one go while measuring
 
 
@@ -25,8 +26,12 @@ def kind_of(name: str, values: Array) -> str:
     Spectrograms, (b, bands, frames), are images.
 
     Raises:
-        ShapeError: it is none of them.
+        ShapeError: it is none of them, or a sample has no number.
     """
+    if values.ndim and 0 in values.shape[1:]:
+        raise ShapeError(
+            f"Modality {name!r} must have at least one number a sample; its batch has shape {values.shape}."
+        )
     if values.dtype.kind in "TU" and values.ndim == 1:
         return TEXT
     if values.dtype.kind in "biuf" and values.ndim in (3, 4):
@@ -180,7 +185,15 @@ class Scale:
         if absent is not None:
             wide[absent] = np.nan
         wide = np.where(np.isnan(wide), self.fill, wide)
-        return ((wide - self.centre) / self.spread).astype(np.float32)
+        with np.errstate(over="ignore"):  # looked at below
+            scaled = ((wide - self.centre) / self.spread).astype(np.float32)
+        if not np.isfinite(scaled).all():
+            row = int(np.argwhere(~np.isfinite(scaled))[0][0])
+            raise InputError(
+                f"Modality {name!r} must hold numbers that float32 can after scaling; sample {row} of the batch "
+                f"holds {np.abs(wide[row]).max():.3g}. Scale or clip the data."
+            )
+        return scaled
 
     def factors(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return (a, b) such that byte * a + b is the scaled value, (channels,) each."""
@@ -188,11 +201,15 @@ class Scale:
 
 
 def _check_finite(name: str, values: Array) -> None:
-    if values.dtype.kind == "f" and np.isinf(values).any():
-        row = int(np.argwhere(np.isinf(values))[0][0])
+    if values.dtype.kind != "f":
+        return
+    # wider types hold finite numbers whose squares, or casts to float32, are not
+    wrong = np.isinf(values) if values.dtype.itemsize <= 4 else np.abs(values) > _MOST
+    if wrong.any():
+        at = tuple(np.argwhere(wrong)[0])
         raise InputError(
-            f"Modality {name!r} must hold finite numbers, or NaN where a value is missing; sample {row} of "
-            "the batch holds an infinite one."
+            f"Modality {name!r} must hold finite numbers of at most {_MOST:.2g}, or NaN where a value is missing; "
+            f"sample {int(at[0])} of the batch holds {values[at]:.3g}."
         )
 
 

@@ -186,6 +186,11 @@ class TorchRecipe(Training):
         return reader.with_constants(name, self.mean, self.std)
 
     def _check_previous(self, previous: Mapping[str, Any], n_classes: int, names: tuple[str, ...]) -> None:
+        lacks = {"network", "optimiser", "optimiser_name", "inputs", "n_classes", "epochs"} - set(previous)
+        if lacks:
+            raise InputError(
+                f"The stored state is none of a warm TorchRecipe: it lacks {', '.join(sorted(lacks))}."
+            )
         for name, wanted in (("n_classes", n_classes), ("optimiser_name", self.optimiser)):
             if previous[name] != wanted:
                 raise InputError(f"The stored state has {name} {previous[name]!r}; this fit has {wanted!r}.")
