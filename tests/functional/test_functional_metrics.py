@@ -27,6 +27,7 @@ def test_metrics_by_hand():
     assert metrics.accuracy(P, Y) == 0.5  # predicted 0 1 0 1: the tie goes to the lowest class
     assert metrics.per_class_accuracy(P, Y) == [0.5, 0.5, None]
     assert_array_equal(metrics.confusion(Y, [0, 1, 0, 1], 3), [[1, 1, 0], [1, 1, 0], [0, 0, 0]])
+    assert_array_equal(metrics.confusion([0, 0, 1], [0, 1, 1], 2), [[1, 1], [0, 1]])  # the true class by row
     assert metrics.macro_f1(Y, [0, 1, 0, 1], 3) == 0.5  # 2·1/(2+2) twice; class 2 occurs nowhere
     assert_allclose(metrics.nll(P, Y), -np.log([0.8, 0.4, 0.5, 0.9]).mean())
     assert_allclose(metrics.brier(P, Y), (0.08 + 0.72 + 0.5 + 0.02) / 4)  # 2·0.2², 2·0.6², 2·0.5², 2·0.1²
