@@ -106,7 +106,7 @@ def scaling() -> list[str]:
         f"{r['training']['seconds']:.1f} s. Scoring by margin costs next to nothing; asking the network about the pool is what "
         "grows. `plan.candidates` bounds it by scoring a random part of the pool.", "",
         *rows(["pool", "classes", "scoring, ms", "scoring / training", "inference, s", "inference / training"], body),
-        "Inference on pools beyond 10,000 is extrapolated from 10,000.", "", origin(r), "",
+        "Inference is timed on 20,000 images at most, and extrapolated to larger pools.", "", origin(r), "",
     ]  # fmt: skip
 
 

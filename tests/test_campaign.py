@@ -319,6 +319,11 @@ def test_a_task_checks_its_parts():
         Task("t", data, ("a", "b"), np.array([5, 5]))
 
 
+def test_labels_that_are_no_whole_numbers_are_refused_not_cut():
+    with pytest.raises(InputError, match="y must be whole numbers; they are float64"):
+        Labelled(np.arange(2), np.array([0.0, 1.9]))
+
+
 def test_describe_names_class_and_fields():
     assert describe(fake.FakeRecipe(True)) == {"class": "fake:FakeRecipe", "warm": True}
 

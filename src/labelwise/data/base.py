@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.checks import Array, as_ids, as_labels, check_shape, frozen
+from labelwise.checks import Array, as_array, as_ids, as_labels, check_shape, frozen
 from labelwise.errors import EmptyPool, InputError, ShapeError
 
 Ids = NDArray[np.int64]
@@ -79,8 +79,11 @@ class Labelled:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ids", frozen(as_ids(self.ids)))
-        check_shape(np.asarray(self.y), "y", ("n",), (len(self.ids),))
-        object.__setattr__(self, "y", frozen(np.asarray(self.y, dtype=np.int64)))
+        y = as_array(self.y, "y")
+        check_shape(y, "y", ("n",), (len(self.ids),))
+        if y.size and y.dtype.kind not in "iu":
+            raise ShapeError(f"y must be whole numbers; they are {y.dtype}.")
+        object.__setattr__(self, "y", frozen(y.astype(np.int64, copy=False)))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -122,6 +125,13 @@ class Task:
         object.__setattr__(self, "pool", frozen(as_ids(self.pool, "task.pool")))
         if self.pool.size == 0:
             raise EmptyPool(f"Task {self.name!r} has an empty pool: there is nothing to ask for.")
+        if not isinstance(self.classes, tuple | list) or not all(
+            isinstance(name, str) for name in self.classes
+        ):
+            raise InputError(f"task.classes must be a tuple of texts; it is {self.classes!r}.")
+        for name, part in (("validation", self.validation), ("test", self.test), ("given", self.given)):
+            if not (isinstance(part, Labelled) or (name == "test" and part is None)):
+                raise InputError(f"task.{name} must be a Labelled; it is a {type(part).__name__}.")
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise InputError(f"A task needs at least two distinct classes; got {list(self.classes)}.")
         parts = {"pool": self.pool, "validation": self.validation.ids, "given": self.given.ids}
@@ -142,6 +152,7 @@ class Task:
             if part is not None:
                 as_labels(part.y, len(self.classes), f"task.{name}.y")
         if self.features is not None:
+            object.__setattr__(self, "features", frozen(as_array(self.features, "task.features")))
             check_shape(self.features, "task.features", ("n", "F"), (len(self.data), None))
 
     @property
