@@ -359,7 +359,9 @@ PUBLIC_SETS = ("mnist", "fashion-mnist", "pneumonia-mnist")
 
 @pytest.mark.parametrize("name", SETS)
 def test_a_missing_variable_folder_or_file_is_named_with_its_cure(name, tmp_path, monkeypatch):
-    cure = f"`labelwise download {name}` fetches it" if name in PUBLIC_SETS else "Expected there: "
+    cures = {"fruits-360": "labelwise cannot fetch it: download it from"}
+    cures |= {public: f"`labelwise download {public}` fetches it" for public in PUBLIC_SETS}
+    cure = cures.get(name, "Expected there: ")
     monkeypatch.delenv("LABELWISE_DATA", raising=False)
     with pytest.raises(InputError, match=f"LABELWISE_DATA.*not set.*{cure}"):
         make(name)
