@@ -369,6 +369,7 @@ def test_a_missing_variable_folder_or_file_is_named_with_its_cure(name, tmp_path
     with pytest.raises(InputError, match=f"needs the folder {tmp_path}/.*{cure}"):
         make(name)
     folder = "womens_reviews" if name.startswith("womens") else name.replace("-", "_")
+    folder = name if name == "fruits-360" else folder  # its public name keeps the dash
     (tmp_path / folder).mkdir()
     with pytest.raises(InputError, match=f"{tmp_path}/{folder}.*{cure}"):
         make(name)
