@@ -13,6 +13,7 @@ from labelwise.describing import describe
 from labelwise.errors import BadAnswer, Conflict, EmptyPool, InputError, MissingSignal
 from labelwise.events import Answered
 from labelwise.oracle import Answer, SimulatedOracle
+from labelwise.seeds import generator
 from labelwise.signals import Needs
 from labelwise.store.memory import MemoryStore
 from labelwise.strategies.base import Proposal, Strategy
@@ -367,3 +368,62 @@ def test_an_oracle_passes_what_it_does_not_know():
     )
     with pytest.raises(InputError, match="it was asked for 2"):
         SimulatedOracle(np.array([-1, 1]), 2).answer([2])
+
+
+@pytest.mark.parametrize("row", [7, "ab", (7,), (7, 0, "ada"), None, {7: 0}])
+def test_what_is_no_answer_is_refused_and_never_taken_for_a_pass(row):
+    campaign = opened()
+    ids = campaign.ask()
+    good, refused = campaign.tell_some([row, (ids[0], 1)])
+    assert [a.id for a in good] == [ids[0]]
+    assert "pair (id, label)" in refused[0].why or "does not exist" in refused[0].why
+    assert campaign.state.passes == set()
+
+
+@pytest.mark.parametrize(
+    "odd, why",
+    [
+        ({"annotator": 7}, "annotator must be a text; it is 7."),
+        ({"seconds": float("nan")}, "seconds must be a number from 0 to 1e+09, or None; it is nan."),
+        ({"seconds": "3"}, "it is '3'."),
+    ],
+)
+def test_an_answer_that_no_store_holds_costs_the_others_nothing(odd, why):
+    campaign = opened()
+    ids = campaign.ask()
+    good, refused = campaign.tell_some([Answer(ids[0], 0, **odd), Answer(ids[1], 1, seconds=np.float32(2))])
+    assert [a.id for a in good] == [ids[1]]
+    assert why in refused[0].why
+    assert campaign.state.answers[ids[1]].seconds == 2.0
+
+
+def test_a_policy_that_forgets_stays_forgetful_and_one_that_starts_cold_is_kept():
+    class Policy(Strategy):
+        needs = Needs(pool=frozenset({"features"}))
+
+        def __init__(self):
+            self.memory = {}
+
+        def propose(self, view, n, rng):
+            self.memory = {"pending": view.round} if view.round != 1 else {}
+            return Proposal(np.arange(n))
+
+        def state_dict(self):
+            return self.memory
+
+        def load_state_dict(self, state):
+            self.memory = dict(state)
+
+    store, plan = MemoryStore(), Plan(seed=0, start=5, batch=5, budget=20, cold=True)
+    kept = []
+    for _ in range(3):
+        campaign = Campaign(fake.task(), fake.FakeRecipe(), Policy(), store, plan)
+        campaign.tell([(i, i % 3) for i in campaign.ask()])
+        kept.append(store.state()["strategy"])
+    assert kept == [{"pending": 0}, {}, {"pending": 2}]
+
+
+@pytest.mark.parametrize("seed", [1.7, "3", True, None])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(InputError, match="seed must be a whole number"):
+        generator(seed, "x")

@@ -138,13 +138,13 @@ class Campaign:
         train = _with_given(self.task, labels)
         cold = self.plan.cold and self._label_free()
         size = min(room, n or (self.plan.start if t == 0 and not len(self.task.given) else self.plan.batch))
-        if len(train) == 0:  # nothing to learn from: round 0, or only passes so far
-            if size == 0:
-                return [], None
-            proposal, candidates = self._start(pool, size, t, cold)
-            return [self._asked(t, candidates, proposal)], None
+        if len(train) == 0 and size == 0:
+            return [], None
         stored = self.store.state()
         self.strategy.load_state_dict(stored.get("strategy", self._initial))
+        if len(train) == 0:  # nothing to learn from: round 0, or only passes so far
+            proposal, candidates = self._start(pool, size, t, cold)
+            return [self._asked(t, candidates, proposal)], self._learned(stored)
         seconds: dict[str, float] = {}
         predictor = self._fit(train, pool, t, stored.get("predictor"), seconds)
         validation = self._measure(predictor, self.task.validation, seconds)
@@ -166,10 +166,16 @@ class Campaign:
             events.append(self._asked(t, candidates, proposal))
         fit = {k: float(v) for k, v in predictor.notes.items()}
         events.insert(0, Fitted(t, len(train), state.seen, validation, test, fit, seconds, _now()))
-        learned: dict[str, Any] = {"strategy": self.strategy.state_dict()}
-        if self.recipe.warm:
+        return events, self._learned(stored, predictor)
+
+    def _learned(
+        self, stored: Mapping[str, Any], predictor: Predictor | None = None
+    ) -> dict[str, Any] | None:
+        """Return the state to store with this ask; None where there is none, and none is stored that it must replace."""
+        learned: dict[str, Any] = {**stored, "strategy": self.strategy.state_dict()}
+        if self.recipe.warm and predictor is not None:
             learned["predictor"] = dict(predictor.state_dict())
-        return events, learned if any(learned.values()) else None
+        return learned if stored or any(learned.values()) else None
 
     def _fit(
         self, train: Labelled, pool: NDArray[np.int64], t: int, previous: Any, seconds: dict[str, float]
@@ -297,7 +303,7 @@ class Campaign:
     def _tell(
         self, answers: Iterable[Answer | tuple[int, int | None]], *, correct: bool, all_or_nothing: bool
     ) -> tuple[tuple[Answer, ...], tuple[Refused, ...]]:
-        given = [a if isinstance(a, Answer) else Answer(a[0], a[1]) for a in answers]
+        given = list(answers)
         while True:
             state = self.state
             good, refused, events = judge(
@@ -330,18 +336,9 @@ class Campaign:
             "python": platform.python_version(),
             "numpy": np.__version__,
         }
-        opened = Opened(
-            plan,
-            describe(self.strategy),
-            describe(self.recipe),
-            self.task.fingerprint(),
-            versions,
-            notes,
-            _now(),
-        )
-        with suppress(
-            Conflict
-        ):  # another process opened it first; _same decides whether it is the same campaign
+        task, strategy, recipe = self.task.fingerprint(), describe(self.strategy), describe(self.recipe)
+        opened = Opened(plan, strategy, recipe, task, versions, notes, _now())
+        with suppress(Conflict):  # another process opened it first; _same decides if it is the same campaign
             self.store.append([opened], after=0)
         self._state = replay(self.store.read())
 

@@ -38,6 +38,8 @@ class Plan:
                 raise InputError(f"plan.{name} must be a whole number of at least {least}; it is {value!r}.")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise InputError(f"plan.seed must be a whole number; it is {self.seed!r}.")
+        if not isinstance(self.cold, bool):
+            raise InputError(f"plan.cold must be true or false; it is {self.cold!r}.")
         if self.start > self.budget:
             raise InputError(f"plan.start is {self.start}, more than plan.budget, {self.budget}.")
         if self.candidates is not None and self.candidates < self.batch:

@@ -7,8 +7,12 @@ import json
 
 import numpy as np
 
+from labelwise.errors import InputError
+
 
 def _words(seed: int, path: tuple[str | int, ...]) -> list[int]:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):  # int() would make 1 of 1.7
+        raise InputError(f"seed must be a whole number; it is {seed!r}.")
     digest = hashlib.sha256(json.dumps([int(seed), *path]).encode()).digest()
     return [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 32, 4)]
 
@@ -21,6 +25,9 @@ def generator(seed: int, *path: str | int) -> np.random.Generator:
     Args:
         seed: any integer, negative ones included.
         path: words and numbers that name the place.
+
+    Raises:
+        InputError: the seed is no whole number.
     """
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(_words(seed, path))))
 

@@ -11,6 +11,8 @@ import numpy as np
 from labelwise.events import Answered, Event, State
 from labelwise.oracle import Answer
 
+_LONGEST = 1e9  # seconds: thirty years
+
 
 @dataclass(frozen=True)
 class Refused:
@@ -21,12 +23,12 @@ class Refused:
 
 
 def judge(
-    given: Iterable[Answer], state: State, samples: int, n_classes: int, *, correct: bool, at: str
+    given: Iterable[Any], state: State, samples: int, n_classes: int, *, correct: bool, at: str
 ) -> tuple[list[Answer], list[Refused], list[Event]]:
     """Return the answers that can be recorded, the refused ones, and the events of the former.
 
     Args:
-        given: answers in the order they came; a later one for the same id is judged after the earlier.
+        given: answers, or pairs (id, label), in the order they came; a later one for the same id is judged after the earlier.
         state: where the campaign stands.
         samples: how many ids exist.
         n_classes: C.
@@ -37,13 +39,19 @@ def judge(
     good: list[Answer] = []
     refused: list[Refused] = []
     events: list[Event] = []
-    for answer in given:
+    for one in given:
+        answer = _as_answer(one)
+        if answer is None:
+            why = f"An answer must be an Answer or a pair (id, label); it is {one!r}."
+            refused.append(Refused(Answer(-1, None), why))
+            continue
         why = _objection(answer, open_ids, told, samples, n_classes, correct)
         if why:
             refused.append(Refused(answer, why))
             continue
         i, label = int(answer.id), None if answer.label is None else int(answer.label)
-        events.append(Answered(i, label, answer.annotator, answer.seconds, correction=i in told, at=at))
+        seconds = None if answer.seconds is None else float(answer.seconds)
+        events.append(Answered(i, label, answer.annotator, seconds, correction=i in told, at=at))
         open_ids.discard(i)
         told[i] = label
         good.append(answer)
@@ -63,8 +71,30 @@ def _objection(
             return f"Sample {i} was already told with this answer; nothing to do."
         if not correct:
             return f"Sample {i} was already told as {told[i]!r}; say that it is a correction to change it."
+        return _misfit(answer)
+    return _misfit(answer) if i in open_ids else f"Sample {i} was never asked for."
+
+
+def _as_answer(given: Any) -> Answer | None:
+    """Return the answer that is given, as itself or as a pair (id, label); None if it is neither."""
+    if isinstance(given, Answer):
+        return given
+    pair = isinstance(given, tuple | list) or (isinstance(given, np.ndarray) and given.ndim == 1)
+    return Answer(given[0], given[1]) if pair and len(given) == 2 else None
+
+
+def _misfit(answer: Answer) -> str:
+    """Return what keeps the rest of an answer from being stored: it would cost the whole file its good rows."""
+    if not isinstance(answer.annotator, str):
+        return f"Sample {answer.id}: annotator must be a text; it is {answer.annotator!r}."
+    seconds = answer.seconds
+    if seconds is None or (_whole(seconds) and 0 <= seconds < _LONGEST):
         return ""
-    return "" if i in open_ids else f"Sample {i} was never asked for."
+    if isinstance(seconds, float | np.floating) and 0 <= seconds < _LONGEST:
+        return ""
+    return (
+        f"Sample {answer.id}: seconds must be a number from 0 to {_LONGEST:.0e}, or None; it is {seconds!r}."
+    )
 
 
 def _whole(value: Any) -> bool:
