@@ -70,6 +70,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         known: every name that would have been right.
     """
     names = sorted(known)
+    if not names:
+        return "There are none."
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     return f"{hint}Known: {', '.join(names)}."

@@ -94,10 +94,17 @@ class Signals:
                 modalities = array.shape[1]
             object.__setattr__(self, name, frozen(array))
         if self.modal_embeddings is not None:
+            if not isinstance(self.modal_embeddings, list | tuple):
+                kind = type(self.modal_embeddings).__name__
+                raise ShapeError(f"signals.modal_embeddings must be a list of arrays; it is a {kind}.")
             parts = tuple(as_array(part, "signals.modal_embeddings") for part in self.modal_embeddings)
             for m, part in enumerate(parts):
                 check_shape(part, f"signals.modal_embeddings[{m}]", ("n", "D"), (n, None))
             object.__setattr__(self, "modal_embeddings", tuple(frozen(part) for part in parts))
+        if not isinstance(self.scalars, Mapping):
+            raise ShapeError(
+                f"signals.scalars must map names to arrays; it is a {type(self.scalars).__name__}."
+            )
         scalars = {
             name: as_array(value, f"signals.scalars[{name!r}]") for name, value in self.scalars.items()
         }

@@ -6,6 +6,7 @@ import pytest
 
 from labelwise.bench.protocols import find, names
 from labelwise.bench.spec import read_bench, read_spec
+from labelwise.cli.bench import _as_folder
 from labelwise.errors import InputError, UnknownName
 
 GOOD = """
@@ -102,6 +103,18 @@ def test_the_id_is_of_the_content_not_of_the_writing(tmp_path):
         ("[plan]", "[plan", "is no valid TOML"),
         ('"plan.seed" = [0, 1, 2]', '"plan.seed" = 3', "grid.plan.seed must be a list"),
         ('"plan.seed" = [0, 1, 2]', '"plan.start.x" = [3]', "goes through start, which is no table"),
+        ("[plan]", "[plan]\ncold = 3", "plan.cold must be true or false; it is 3."),
+        ("[plan]", "[oracle]\nnoise = true\n[plan]", "oracle.noise"),
+        ('"digits"', '"digits"\nseed = 1979-05-27', "task.seed is datetime.date(1979, 5, 27); a spec holds"),
+        ('"digits"', '"digits"\nseed = nan', "task.seed is nan; a spec holds finite numbers"),
+        ("start = 20", "start = " + "9" * 5000, "is no valid TOML"),
+        ('name = "trial"', "name = [1]", "name must be a text; it is [1]"),
+        ("[scale.full]", "[scale]\nfull = 3\n[other]", "other is unknown"),
+        (
+            '[grid]\n"strategy.name" = ["random", "margin"]\n"plan.seed" = [0, 1, 2]\n',
+            "[scale]\nx = 3\n",
+            "scale.x must be a table",
+        ),
         ("start = 20", 'start = "many"', "plan.start must be a whole number of at least 1; it is 'many'"),
     ],
 )
@@ -110,6 +123,17 @@ def test_every_wrong_key_is_refused_in_words(tmp_path, old, new, words):
     with pytest.raises(InputError) as error:
         bench(tmp_path, GOOD.replace(old, new, 1))
     assert words in str(error.value)
+
+
+def test_a_folder_is_no_bench(tmp_path):
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        read_bench(tmp_path)
+
+
+def test_the_name_of_a_bench_cannot_choose_another_place():
+    assert _as_folder("uncertainty-mnist, 2.0") == "uncertainty-mnist- 2.0"
+    for name in ("../../x", "/etc/x", "..", ""):
+        assert "/" not in _as_folder(name) and _as_folder(name).strip(".")
 
 
 def test_a_missing_file_is_named(tmp_path):

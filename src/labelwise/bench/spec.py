@@ -11,6 +11,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from itertools import product
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from labelwise.errors import InputError, did_you_mean
 from labelwise.events import Plan
 from labelwise.models import TABLE as RECIPES
 from labelwise.strategies import TABLE as STRATEGIES
+
+_INT_BITS = 64  # of a number in a spec
 
 
 class Named(BaseModel):
@@ -39,7 +42,7 @@ class Named(BaseModel):
 class Oracle(BaseModel):
     """Who answers: rates of wrong answers and of passes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
     noise: float = Field(default=0.0, ge=0, le=1)
     passes: float = Field(default=0.0, ge=0, le=1)
 
@@ -128,6 +131,7 @@ def read_spec(values: Mapping[str, Any], where: str = "the spec") -> Spec:
     Raises:
         InputError: a key is unknown (with "did you mean") or a value breaks a rule; every complaint is listed.
     """
+    _check_plain(values, "", where)
     try:
         return Spec.model_validate(values)
     except ValidationError as error:
@@ -143,6 +147,26 @@ def read_spec(values: Mapping[str, Any], where: str = "the spec") -> Spec:
                 ours = item["type"] == "value_error"
                 lines.append(item["msg"].removeprefix("Value error, ") if ours else f"{key}: {item['msg']}.")
         raise InputError(f"{where}: " + " ".join(lines)) from error
+
+
+def _check_plain(value: Any, key: str, where: str) -> None:
+    """Raise InputError unless a value can be written as JSON and read back equal, as a run's file needs it."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if not isinstance(name, str):
+                raise InputError(f"{where}: the key {name!r} of {key or 'the spec'} must be a text.")
+            _check_plain(inner, f"{key}.{name}".lstrip("."), where)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_plain(inner, key, where)
+    elif isinstance(value, int) and value.bit_length() > _INT_BITS:
+        raise InputError(f"{where}: {key} has {value.bit_length()} bits; numbers have up to {_INT_BITS}.")
+    elif isinstance(value, float) and not isfinite(value):
+        raise InputError(f"{where}: {key} is {value}; a spec holds finite numbers.")
+    elif not (value is None or isinstance(value, bool | int | float | str | Plan | BaseModel)):
+        raise InputError(
+            f"{where}: {key} is {value!r}; a spec holds texts, numbers, true, false, lists and tables."
+        )
 
 
 def read_bench(path: Path, scale: str | None = None) -> Bench:
@@ -161,7 +185,9 @@ def read_bench(path: Path, scale: str | None = None) -> Bench:
             content = tomllib.load(file)
     except FileNotFoundError as error:
         raise InputError(f"There is no file {path}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:  # TOML, text and digits that cannot be read are ValueErrors
         raise InputError(f"{path} is no valid TOML: {error}.") from error
     known = (*Spec.model_fields, "grid", "scale", "name", "about")
     for key in content:
@@ -170,6 +196,15 @@ def read_bench(path: Path, scale: str | None = None) -> Bench:
     scales: dict[str, Any] = content.pop("scale", {})
     grid: dict[str, Any] = content.pop("grid", {})
     name, about = content.pop("name", path.stem), content.pop("about", "")
+    for key, words in (("name", name), ("about", about)):
+        if not isinstance(words, str):
+            raise InputError(f"{path}: {key} must be a text; it is {words!r}.")
+    for key, table in (("grid", grid), ("scale", scales)):
+        if not isinstance(table, dict):
+            raise InputError(f"{path}: {key} must be a table; it is {table!r}.")
+    for key, table in scales.items():
+        if not isinstance(table, dict):
+            raise InputError(f"{path}: scale.{key} must be a table; it is {table!r}.")
     if scale is not None and scale not in scales and scale != "mini":
         raise InputError(f"{path} has no scale {scale!r}. {did_you_mean(scale, ['mini', *scales])}")
     for key, value in scales.get(scale or "", {}).items():
@@ -187,7 +222,7 @@ def read_bench(path: Path, scale: str | None = None) -> Bench:
             _put(values, key, value, path)
         specs.append(read_spec(values, str(path)))
     unique = {spec.id: spec for spec in specs}
-    return Bench(str(name), str(about), tuple(unique.values()))
+    return Bench(name, about, tuple(unique.values()))
 
 
 def _put(values: dict[str, Any], dotted: str, value: Any, path: Path) -> None:
