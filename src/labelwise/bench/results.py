@@ -55,7 +55,7 @@ def read_run(path: Path) -> Run:
     """
     from labelwise.store.sql import SqlStore
 
-    store = SqlStore(path, create=False)
+    store = SqlStore(path, create=False, readonly=True)
     try:
         state = replay(store.read())
     finally:

@@ -73,8 +73,13 @@ def sqlite_engine(path: Path, *, mode: str) -> Engine:
     def connect() -> sqlite3.Connection:
         # A URI, because only its mode keeps SQLite from making an empty database where the file has just
         # vanished.
+        # A log of SQLite's cannot be made in a folder without rights. Where there is none, nobody is writing, and
+        # the file is read as it lies; whatever changed under the reader would fail its digest.
+        who = os.access in os.supports_effective_ids
+        writable = os.access(path.parent, os.W_OK, effective_ids=who)
+        shut = mode == "ro" and not writable and not Path(f"{path}-wal").exists()
         connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={mode}",
+            f"{path.absolute().as_uri()}?mode={mode}{'&immutable=1' if shut else ''}",
             uri=True,
             timeout=PATIENCE,
             isolation_level=None,
