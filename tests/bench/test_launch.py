@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from labelwise.bench.launch import launch
+from labelwise.bench.launch import is_finished, launch
 from labelwise.bench.results import read_run, read_runs
 from labelwise.bench.run import run, run_file
 from labelwise.bench.spec import read_bench, read_spec
@@ -27,7 +31,7 @@ name = "{recipe}"
 [plan]
 start = 20
 batch = 20
-budget = 120
+budget = {budget}
 [grid]
 "strategy.name" = ["random", "margin"]
 "plan.seed" = [0, 1]
@@ -44,9 +48,9 @@ def content(run_):
     )
 
 
-def grid(tmp_path, recipe="logistic", fields=""):
+def grid(tmp_path, recipe="logistic", fields="", budget=120):
     path = tmp_path / "grid.toml"
-    path.write_text(GRID.format(recipe=recipe, fields=fields))
+    path.write_text(GRID.format(recipe=recipe, fields=fields, budget=budget))
     return path, read_bench(path).specs
 
 
@@ -88,77 +92,165 @@ def test_launch_runs_everything_and_says_what_failed(tmp_path):
         launch(specs, tmp_path, jobs=0)
 
 
+def bench_process(path, folder, *more):
+    """Start `labelwise bench` in a process of its own, away from this one's Ctrl-C."""
+    command = [sys.executable, "-m", "labelwise", "bench", str(path), "-f", str(folder), "--no-report", *more]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def is_running(folder, spec):
+    """True while a process has this run: its lock dies with it, on every system."""
+    lock = FileLock(f"{run_file(folder, spec)}.running")
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def wait_until(true, seconds, otherwise):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.02)
+
+
+def traces(folder):
+    """What every commit changes: sizes and times of databases and their logs."""
+    found = {}
+    for file in folder.glob("*.db*"):
+        try:
+            found[file.name] = (file.stat().st_size, file.stat().st_mtime_ns)
+        except FileNotFoundError:  # a log that SQLite has just taken away
+            continue
+    return found
+
+
+def await_commits(folder, commits, going):
+    """Return once so many commits were seen, or nothing goes on any more."""
+    before, seen = traces(folder), 0
+    while going() and seen < commits:
+        time.sleep(0.003)
+        now = traces(folder)
+        seen, before = seen + (now != before), now
+
+
+def same(specs, wild, calm):
+    return all(
+        content(read_run(run_file(wild, spec))) == content(read_run(run_file(calm, spec))) for spec in specs
+    )
+
+
+# How many commits to wait for before each of the ten kills; 0: kill while processes still start.
+KILLS = (1, 2, 0, 3, 1, 2, 0, 1, 3, 2)
+
+
 @pytest.mark.slow
 @pytest.mark.chaos
-@pytest.mark.parametrize("fields", ["epochs = 4", "epochs = 1\nwarm = true"])
-def test_a_bench_killed_ten_times_gives_what_an_uninterrupted_one_gives(tmp_path, fields):
-    path, specs = grid(tmp_path, "cnn", f"width = 4\n{fields}")
+def test_a_bench_killed_ten_times_gives_what_an_uninterrupted_one_gives(tmp_path):
+    path, specs = grid(tmp_path, budget=200)
+    calm, wild = tmp_path / "calm", tmp_path / "wild"
     for spec in specs:
-        run(spec, tmp_path / "calm")
-    command = [
-        sys.executable,
-        "-m",
-        "labelwise",
-        "bench",
-        str(path),
-        "-f",
-        str(tmp_path / "wild"),
-        "-j",
-        "2",
-        "--no-report",
-    ]
+        run(spec, calm)
     dice = random.Random(7)
-    kills = 0
-    while kills < 10:
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        try:
-            process.wait(timeout=dice.uniform(1.0, 6.0))
-            break  # everything was finished before ten kills
-        except subprocess.TimeoutExpired:
+    for commits in KILLS:
+        with bench_process(path, wild, "-j", "2") as process:
+            await_commits(wild, commits, lambda process=process: process.poll() is None)
+            time.sleep(dice.uniform(0, 0.02 if commits else 1.0))
+            assert process.poll() is None, "the bench was too quick for this test to mean anything"
             process.send_signal(dice.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGINT]))
-            process.wait()
-            kills += 1
-    assert kills >= 2, "the bench was too quick for this test to mean anything"
-    time.sleep(1.5)  # orphans notice that their launcher is gone
-    subprocess.run(command, check=True, capture_output=True)
+    assert not all(is_finished(spec, wild) for spec in specs)
     for spec in specs:
-        assert content(read_run(run_file(tmp_path / "wild", spec))) == content(
-            read_run(run_file(tmp_path / "calm", spec))
-        )
+        wait_until(lambda spec=spec: not is_running(wild, spec), 30, "an orphan goes on")
+    with bench_process(path, wild, "-j", "2") as process:
+        assert process.wait(timeout=300) == 0
+    assert same(specs, wild, calm)
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked, which this system cannot")
+@pytest.mark.parametrize("fields", ["epochs = 3", "epochs = 1\nwarm = true"])
+def test_networks_killed_ten_times_give_what_uninterrupted_ones_give(tmp_path, fields):
+    """Warm ones carry weights and optimiser from round to round: these must survive every kill."""
+    _, specs = grid(tmp_path, "cnn", f"width = 4\n{fields}")
+    calm, wild = tmp_path / "calm", tmp_path / "wild"
+    for spec in specs:
+        run(spec, calm)
+    values = json.dumps([spec.values() for spec in specs])
+    command = [sys.executable, str(Path(__file__).with_name("bench_nursery.py")), str(wild), values]
+    dice = random.Random(11)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nursery:
+
+        def start():
+            nursery.stdin.write("go\n")
+            nursery.stdin.flush()
+            return int(nursery.stdout.readline())
+
+        assert nursery.stdout.readline() == "ready\n"
+        for commits in KILLS:
+            pid = start()
+            await_commits(wild, commits, lambda: nursery.poll() is None)
+            time.sleep(dice.uniform(0, 0.02 if commits else 0.3))
+            os.kill(pid, signal.SIGKILL)
+            assert int(nursery.stdout.readline()) == -signal.SIGKILL, "the child was too quick to be killed"
+        assert not all(is_finished(spec, wild) for spec in specs)
+        start()
+        assert int(nursery.stdout.readline()) == 0
+        nursery.stdin.close()
+    assert same(specs, wild, calm)
 
 
 @pytest.mark.slow
 def test_a_child_stops_when_its_launcher_is_killed(tmp_path):
-    path, _ = grid(tmp_path, "cnn", "epochs = 400")
-    command = [
-        sys.executable,
-        "-m",
-        "labelwise",
-        "bench",
-        str(path),
-        "-f",
-        str(tmp_path / "runs"),
-        "--no-report",
-    ]
-    launcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    path, specs = grid(tmp_path, "cnn", "epochs = 4000")  # minutes, if nothing stopped it
+    folder = tmp_path / "runs"
+    with bench_process(path, folder) as launcher:
+        try:
+            wait_until(run_file(folder, specs[0]).exists, 120, "no child was started")
+            assert is_running(folder, specs[0])
+        finally:
+            launcher.kill()
+    wait_until(lambda: not is_running(folder, specs[0]), 30, "an orphan goes on")
+    assert not is_finished(specs[0], folder)
 
-    def children():
-        listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-        return [
-            line for line in listed.splitlines() if "labelwise.bench.child" in line and str(tmp_path) in line
-        ]
 
-    deadline = time.monotonic() + 60
-    while not children():
-        assert time.monotonic() < deadline, "no child was started"
-        time.sleep(0.1)
-    os.kill(launcher.pid, signal.SIGKILL)
-    launcher.wait()
-    while children():
-        assert time.monotonic() < deadline + 30, "an orphan goes on"
-        time.sleep(0.1)
+@pytest.mark.slow
+def test_ctrl_c_returns_when_every_child_is_gone(tmp_path):
+    path, specs = grid(tmp_path, "cnn", "epochs = 4000")
+    folder = tmp_path / "runs"
+    with bench_process(path, folder) as launcher:
+        wait_until(run_file(folder, specs[0]).exists, 120, "no child was started")
+        launcher.send_signal(signal.SIGINT)
+        assert launcher.wait(timeout=60) == 130
+    assert not is_running(folder, specs[0])
+
+
+def test_a_child_that_prints_something_else_is_followed_to_its_end(tmp_path, monkeypatch):
+    """A library that prints would otherwise end the thread that follows the run, and the launcher waits for ever."""
+    noisy = tmp_path / "noisy.py"
+    noisy.write_text("#!/bin/sh\necho 'downloading ...'\necho '[3]'\nread spec\nexit 75\n")
+    noisy.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(noisy))
+    _, specs = grid(tmp_path)
+    (job,) = launch(specs[:1], tmp_path / "runs")
+    assert job.status == "busy"
+
+
+def test_only_a_damaged_run_is_to_be_deleted(tmp_path):
+    _, specs = grid(tmp_path)
+    file = run_file(tmp_path, specs[0])
+    run(specs[0], tmp_path)
+    with closing(sqlite3.connect(file)) as base, base:
+        base.execute("UPDATE labelwise_meta SET value = '9' WHERE name = 'schema'")
+    (job,) = launch(specs[:1], tmp_path)
+    assert job.status == "failed"
+    assert "pip install -U labelwise" in job.why and "Delete" not in job.why
+    file.write_bytes(file.read_bytes()[:5000])
+    (job,) = launch(specs[:1], tmp_path)
+    assert f"Delete {file} to run it afresh." in job.why
 
 
 def test_reading_nothing_is_refused(tmp_path):

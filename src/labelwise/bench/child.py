@@ -18,7 +18,8 @@ BUSY = 75  # sysexits' EX_TEMPFAIL: somebody else has this run
 
 def _stop_with_parent() -> None:
     """End at once when standard input closes: the launcher is gone. What was recorded stays recorded."""
-    sys.stdin.read()
+    while os.read(sys.stdin.fileno(), 1024):  # not sys.stdin.read(): its lock would be held when Python ends
+        pass
     os._exit(1)
 
 

@@ -17,7 +17,7 @@ from typing import IO, Any
 from labelwise.bench.results import read_run
 from labelwise.bench.run import run_file, spec_text
 from labelwise.bench.spec import Spec
-from labelwise.errors import InputError, StoreError
+from labelwise.errors import CorruptStore, InputError, StoreError
 
 
 @dataclass
@@ -89,15 +89,20 @@ def launch(
                 continue
             waiting.append(job)
         except StoreError as error:
-            job.status, job.why = "failed", f"{error} Delete {run_file(folder, job.spec)} to run it afresh."
+            cure = f" Delete {run_file(folder, job.spec)} to run it afresh."
+            job.status, job.why = "failed", f"{error}{cure if isinstance(error, CorruptStore) else ''}"
     moved = threading.Condition()
     running: set[int] = set()
 
     def follow(index: int, job: Job) -> None:
-        _run(job, folder, notes or {}, moved)
-        with moved:
-            running.discard(index)
-            moved.notify_all()
+        try:
+            _run(job, folder, notes or {}, moved)
+        finally:  # whatever happened: the launcher must not wait for this run for ever
+            with moved:
+                if job.status == "running":
+                    job.status, job.why = "failed", "nobody could follow what it said"
+                running.discard(index)
+                moved.notify_all()
 
     try:
         with moved:
@@ -114,6 +119,10 @@ def launch(
         for job in everything:
             if job.process is not None and job.process.poll() is None:
                 job.process.terminate()
+        for job in everything:  # gone before this returns, so that the same command can follow at once
+            if job.process is not None:
+                with suppress(subprocess.TimeoutExpired):
+                    job.process.wait(timeout=10)
         raise
     if watch is not None:
         watch(everything)
@@ -147,10 +156,11 @@ def _run(job: Job, folder: Path, notes: dict[str, Any], moved: threading.Conditi
         process.stdin.write(spec_text(job.spec) + "\n")
         process.stdin.flush()  # left open: its end tells the child that nobody waits for it any more
     for line in process.stdout:
-        told = json.loads(line)
-        with moved:
-            job.bought, job.budget, job.phase = told["bought"], told["budget"], told["phase"]
-            moved.notify_all()
+        with suppress(ValueError, KeyError, TypeError):  # a library that prints is no reason to lose the run
+            told = json.loads(line)
+            with moved:
+                job.bought, job.budget, job.phase = told["bought"], told["budget"], told["phase"]
+                moved.notify_all()
     code = process.wait()
     process.stdout.close()
     reader.join(timeout=5)
@@ -160,7 +170,7 @@ def _run(job: Job, folder: Path, notes: dict[str, Any], moved: threading.Conditi
         if code == 0:
             job.status = "done"
         elif code == 75:
-            job.status, job.why = "busy", "another process is running it"
+            job.status, job.why = "busy", "another process is running it; the same command, later, reports it"
         else:
             job.status = "failed"
             job.why = "".join(tail).strip() or f"the process ended with code {code}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,9 @@ def run(spec: Spec, folder: Path, *, notes: dict[str, Any] | None = None, tell: 
         lock.acquire(timeout=0)
     except Timeout as error:
         raise Conflict(f"Run {spec.id} is being run by another process; its file is {path}.") from error
-    store = SqlStore(path)
     # BLAS results depend on the number of threads; recipes that want more say so in the spec.
     try:
-        with threadpool_limits(limits=1):
+        with closing(SqlStore(path)) as store, threadpool_limits(limits=1):
             simulation = data.make(spec.task.name, **spec.task.params)
             task = simulation.task
             budget = min(spec.plan.budget, len(task.pool))
@@ -71,6 +71,7 @@ def run(spec: Spec, folder: Path, *, notes: dict[str, Any] | None = None, tell: 
                 notes={"spec": spec.values(), **(notes or {})},
                 progress=phase,
             )
+            bought = len(campaign.state.labels)  # more than 0 where an earlier process began
             oracle = SimulatedOracle(
                 simulation.truth,
                 task.n_classes,
@@ -84,7 +85,6 @@ def run(spec: Spec, folder: Path, *, notes: dict[str, Any] | None = None, tell: 
                 phase("ask", 0, 0)
             state = campaign.state
     finally:
-        store.close()
         lock.release()
     return Run(spec.id, spec.values(), state, path)
 
