@@ -1,5 +1,6 @@
 """Arrays and ids from files, picks to files."""
 
+import datetime
 import os
 import zipfile
 
@@ -34,7 +35,7 @@ def test_npz_takes_its_only_array_or_the_one_named(tmp_path):
     np.savez_compressed(tmp_path / "two.npz", p=Z, q=Z[:1])
     assert_array_equal(read_array(tmp_path / "one.npz"), Z)
     assert_array_equal(read_array(tmp_path / "two.npz", "q"), Z[:1])
-    with pytest.raises(InputError, match="two.npz holds p, q; name one of them"):
+    with pytest.raises(InputError, match="two.npz holds p, q; name one of them: two.npz:p"):
         read_array(tmp_path / "two.npz")
     with pytest.raises(UnknownName, match="No array of two.npz is named 'r'"):
         read_array(tmp_path / "two.npz", "r")
@@ -70,6 +71,19 @@ def test_ids_are_the_first_column_where_none_is_named_id(tmp_path):
     assert read_ids(tmp_path / "i.npy").tolist() == [7, 5]
 
 
+def test_ids_that_are_no_numbers_are_words(tmp_path):
+    days = [datetime.date(2026, 1, day) for day in (1, 2)]
+    assert read_ids(parquet(tmp_path / "d.parquet", id=days)).tolist() == ["2026-01-01", "2026-01-02"]
+    with pytest.raises(InputError, match="ids must be numbers or words; they are list"):
+        read_ids(parquet(tmp_path / "l.parquet", id=[[1], [2]]))
+
+
+def test_an_archive_of_nothing_is_refused(tmp_path):
+    np.savez(tmp_path / "none.npz")
+    with pytest.raises(InputError, match="none.npz must hold an array; it holds none"):
+        read_array(tmp_path / "none.npz")
+
+
 def write(path, content):
     path.write_bytes(content)
     return path
@@ -89,6 +103,7 @@ def write(path, content):
         ("a.csv", b"a,b\n1,2\n3,\n", "row 1 has nothing in column 'b'"),
         ("a.csv", b"a,b\n1,x\n", "column 'b' must hold numbers; it holds string"),
         ("a.csv", b"id\n1\n", "holds no column of numbers"),
+        ("a.csv", b"a,a\n1,2\n", "the column 'a' stands there more than once"),
     ],
 )
 def test_damaged_files_are_named(tmp_path, name, content, words):

@@ -73,6 +73,8 @@ def read_ids(path: Path | str) -> NDArray[Any]:
     Raises:
         InputError: the file cannot be read, or an id is missing or stands twice.
     """
+    import pyarrow as pa
+
     file = _file(path)
     if file.suffix in (".npy", ".npz"):
         ids = np.asarray(read_array(file, axes=1))
@@ -82,6 +84,10 @@ def read_ids(path: Path | str) -> NDArray[Any]:
         if column.null_count:
             row = next(i for i, value in enumerate(column.to_pylist()) if value is None)
             raise InputError(f"{file.name}: row {row} has no id.")
+        if pa.types.is_nested(column.type):
+            raise InputError(f"{file.name}: ids must be numbers or words; they are {column.type}.")
+        if not (pa.types.is_integer(column.type) or pa.types.is_string(column.type)):
+            column = column.cast(pa.string())
         ids = np.asarray(column.to_pylist())
     values, counts = np.unique(ids, return_counts=True)
     if values.size < ids.size:
@@ -152,7 +158,11 @@ def _from_npz(file: Path, key: str | None) -> Array:
         )
     with np.load(file, allow_pickle=False) as archive:
         if key is None and len(archive.files) != 1:
-            raise InputError(f"{file.name} holds {', '.join(archive.files) or 'nothing'}; name one of them.")
+            if not archive.files:
+                raise InputError(f"{file.name} must hold an array; it holds none.")
+            raise InputError(
+                f"{file.name} holds {', '.join(archive.files)}; name one of them: {file.name}:{archive.files[0]}."
+            )
         name = archive.files[0] if key is None else key
         check_name(name, archive.files, f"array of {file.name}")
         return as_array(archive[name], f"{file.name}:{name}")
@@ -166,12 +176,20 @@ def _table(file: Path) -> Any:
 
     try:
         if file.suffix == ".parquet":
-            return parquet.read_table(file, memory_map=True)
-        table = pa_csv.read_csv(file)
-        if table.column_names and all(_is_number(name) for name in table.column_names):  # the header is data
+            table = parquet.read_table(file, memory_map=True)
+        else:
+            table = pa_csv.read_csv(file)
+        if (
+            file.suffix == ".csv"
+            and table.column_names
+            and all(_is_number(name) for name in table.column_names)
+        ):  # the header is data
             table = pa_csv.read_csv(file, read_options=pa_csv.ReadOptions(autogenerate_column_names=True))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{file} cannot be read: {error}.") from error
+    for title in table.column_names:
+        if table.column_names.count(title) > 1:
+            raise InputError(f"{file.name}: the column {title!r} stands there more than once; rename one.")
     return table
 
 

@@ -78,7 +78,7 @@ def test_an_array_of_an_archive_is_named_after_a_colon(tmp_path):
     "words, wanted",
     [
         (["--strategy", "margn", "--budget", 1, "--probs", "{probs}"], "Did you mean 'margin'?"),
-        (["--strategy", "margin", "--budget", 1], "signals holds no sample"),
+        (["--strategy", "margin", "--budget", 1], "Give an array of the pool: --probs"),
         (["--strategy", "margin", "--budget", 1, "--embeddings", "{probs}"], "margin needs probs of the pool samples"),
         (["--strategy", "margin", "--budget", 1, "--probs", "none.npy"], "There is no file none.npy."),
         (["--strategy", "margin", "--budget", 1, "--probs", "{probs}", "--ids", "{ids}"], "must name one id a row, 3; it names 1."),

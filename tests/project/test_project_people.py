@@ -18,7 +18,7 @@ from project_samples import truth, write_pictures
 from typer.testing import CliRunner
 
 from labelwise.cli import people
-from labelwise.errors import InputError, StoreError
+from labelwise.errors import InputError
 from labelwise.events import Fitted, State
 from labelwise.project import ask, batch
 from labelwise.project.folder import Project, open_project
@@ -248,7 +248,18 @@ def test_a_file_that_is_no_table_of_labels_records_nothing(mail: Project, tmp_pa
     path.write_text(f"id,label\n{first},spam\n{first}1111,spam\n")
     with pytest.raises(InputError, match="would overwrite"):
         call("tell", mail.folder, path, "--refused", path)
+    with pytest.raises(InputError, match="no folder .*nowhere for --refused"):
+        call("tell", mail.folder, path, "--refused", tmp_path / "nowhere" / "refused.csv")
     assert mail.state().answers == {}
+
+
+def test_seconds_beyond_all_numbers_cost_no_row(mail: Project, tmp_path: Path):
+    one, two, *_ = rows_of(call("ask", mail.folder))
+    path = tmp_path / "labels.csv"
+    path.write_text(f"id,label,seconds\n{one['id']},spam,{'9' * 400}\n{two['id']},ham,7\n")
+    call("tell", mail.folder, path)
+    told = mail.state().answers
+    assert [told[int(row["id"])].seconds for row in (one, two)] == [None, 7.0]
 
 
 def test_labels_may_come_from_standard_input_and_an_export_can_be_told_back(mail: Project):
@@ -322,6 +333,16 @@ def test_the_interval_of_the_accuracy_is_wilsons():
         ),
         (("new", "x", "--images", ".", "--classes", "a,,b"), InputError, "one of those given is empty"),
         (("new", "x", "--images", ".", "--classes", "nofile.txt"), InputError, "at least two classes"),
+        (
+            ("new", "x", "--images", ".", "--classes", "a,b", "--size", "2"),
+            InputError,
+            "--size must lie between 4 and 1024; it is 2.",
+        ),
+        (
+            ("new", "x", "--images", ".", "--classes", "a,b", "--validation", "2"),
+            InputError,
+            "--validation must lie between 0 and 0.99",
+        ),
         (("ask", "nowhere"), InputError, "is no labelwise project"),
         (("export", "nowhere", "--format", "xls"), InputError, "No format is named 'xls'"),
         (("export", "nowhere", "--format", "parquet"), InputError, "name a file with -o"),
@@ -337,7 +358,7 @@ def test_wrong_words_are_answered_in_words(
 
 
 def test_an_export_that_cannot_be_written_says_so(mail: Project, tmp_path: Path):
-    with pytest.raises((InputError, StoreError), match="nowhere"):
+    with pytest.raises(InputError, match="there is no folder .*nowhere. Make it first"):
         call("export", mail.folder, "-o", tmp_path / "nowhere" / "labels.csv")
 
 

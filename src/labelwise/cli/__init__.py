@@ -75,6 +75,12 @@ def main() -> None:
     except BrokenPipeError:  # the reader of a pipe (head, less) had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except (
+        OSError
+    ) as error:  # what no command has put into words of its own: a full disk, a folder without rights
+        place = f"{error.filename}: " if error.filename else ""
+        _complain(f"{place}{error.strerror or error}.")
+        sys.exit(2)
     # Outside standalone mode typer returns the code of `raise typer.Exit(code)` instead of raising it, and newer
     # ones make 130 of Ctrl-C.
     if code == 130:

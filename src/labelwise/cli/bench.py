@@ -20,6 +20,11 @@ def _command() -> str:
     return shlex.join(["labelwise", *sys.argv[1:]])
 
 
+def _as_folder(name: str) -> str:
+    """Return the name of a bench as that of one folder: a file from a stranger must not choose another place."""
+    return "".join(c if c.isalnum() or c in " -_." else "-" for c in name).strip(" .") or "bench"
+
+
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -127,7 +132,9 @@ def demo_command(
 
 
 def bench_command(
-    grid: Annotated[Path | None, typer.Argument(help="A TOML file: one spec, and a grid of values to vary.")] = None,
+    grid: Annotated[
+        Path | None, typer.Argument(help="A TOML file: one spec, and a grid of values to vary.")
+    ] = None,
     protocol: Annotated[
         str | None, typer.Option(help="A named protocol instead of a file, e.g. uncertainty/mnist.")
     ] = None,
@@ -158,15 +165,18 @@ def bench_command(
     from labelwise.bench.launch import is_finished
     from labelwise.bench.protocols import find
     from labelwise.bench.spec import read_bench
-    from labelwise.errors import InputError
+    from labelwise.errors import InputError, StoreError
 
     if (grid is None) == (protocol is None):
         raise InputError("Give a TOML file or --protocol NAME, one of the two.")
     bench = read_bench(grid if grid is not None else find(protocol or ""), scale)
-    where = folder or Path("runs") / bench.name
+    where = folder or Path("runs") / _as_folder(bench.name)
     if dry:
         for spec in bench.specs:
-            state = "finished" if is_finished(spec, where) else "to run"
+            try:
+                state = "finished" if is_finished(spec, where) else "to run"
+            except StoreError:
+                state = "damaged"
             typer.echo(f"{spec.id}  {state:8}  {spec.task.name}  {spec.strategy.name}  seed {spec.plan.seed}")
         return
     _launch(bench, where, jobs)
@@ -194,11 +204,8 @@ def run_command(
         )
     with phase_bar("labels bought") as tell:
         done = run(bench.specs[0], folder, notes={"command": _command(), "bench": bench.name}, tell=tell)
-    last = done.fits[-1]
-    measured = last.test or last.validation
-    typer.echo(
-        f"{last.n_labelled} labels: accuracy {measured['accuracy']:.3f}"
-        if measured
-        else f"{last.n_labelled} labels"
-    )
+    last = done.fits[-1] if done.fits else None  # none where every answer was a pass
+    measured = (last.test or last.validation) if last else {}
+    accuracy = f": accuracy {measured['accuracy']:.3f}" if measured else ""
+    typer.echo(f"{last.n_labelled if last else 0} labels{accuracy}")
     typer.echo(f"Run: {done.path}")

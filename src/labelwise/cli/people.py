@@ -245,6 +245,10 @@ def tell_command(
         raise disk_error(labels, error, "read") from error
     if refused_to is not None and refused_to.resolve() == labels.resolve():
         raise InputError(f"--refused would overwrite {labels}; name another file.")
+    if (
+        refused_to is not None and not refused_to.absolute().parent.is_dir()
+    ):  # said before anything is recorded
+        raise InputError(f"There is no folder {refused_to.parent} for --refused. Make it first.")
     name = "standard input" if str(labels) == "-" else str(labels)
     judged, state = tell(opened, read_lines(raw, name, ("id", "label")), annotator=annotator, correct=correct)
     passes = sum(answer.label is None for _, answer in judged.good)

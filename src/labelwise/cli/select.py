@@ -46,7 +46,7 @@ def select_command(
     import numpy as np
 
     from labelwise.arrays import read_array, read_ids, write_picks
-    from labelwise.errors import ShapeError
+    from labelwise.errors import InputError, ShapeError
     from labelwise.selection import proposal
 
     def given(files: dict[str, Path | None]) -> dict[str, Any]:
@@ -68,6 +68,8 @@ def select_command(
     names = read_ids(ids) if ids else None
     if not pool and names is not None:  # random needs nothing but to know how many there are
         pool = {"ids": np.arange(len(names))}
+    if not pool:
+        raise InputError("Give an array of the pool: --probs, --embeddings or --features (--ids for random).")
     found = proposal(strategy, pool, budget, labelled=labelled or None, seed=seed)
     n = len(next(iter(pool.values())))
     if names is not None and len(names) != n:

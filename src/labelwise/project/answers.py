@@ -201,7 +201,7 @@ def _parse(line: Line, classes: Classes, samples: int, annotator: str) -> Answer
         int(float(cell)),
         label,
         line.cells.get("annotator", "") or annotator,
-        float(seconds) if re.fullmatch(r"\d+(?:\.\d+)?", seconds) else None,
+        float(seconds) if re.fullmatch(r"\d{1,9}(?:\.\d+)?", seconds) else None,
     )
 
 

@@ -30,6 +30,8 @@ def disk_error(path: Path, error: OSError, doing: str) -> LabelwiseError:
             return StoreError(
                 f"{path} cannot be {doing}: no permission. Change its permissions, or its owner."
             )
+        case errno.ENOENT if doing == "written":
+            return InputError(f"{path} cannot be written: there is no folder {path.parent}. Make it first.")
         case errno.ENOENT:
             return InputError(f"There is no {path}.")
         case errno.EISDIR:

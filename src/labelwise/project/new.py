@@ -87,6 +87,12 @@ def new(folder: Path, wish: Wish, progress: Progress | None = None) -> tuple[Pro
     check_name(wish.strategy, tuple(STRATEGIES), "strategy")
     if wish.recipe is not None:
         check_name(wish.recipe, tuple(RECIPES), "recipe")
+    for name, value, low, high in (
+        ("--size", wish.size, 4, 1024),
+        ("--validation", wish.validation, 0, 0.99),
+    ):
+        if not low <= value <= high:
+            raise InputError(f"{name} must lie between {low} and {high}; it is {value}.")
     named = check_class_names(_class_names(wish.classes)) if wish.classes else None
     columns = _columns(wish)
     extra = _fields(wish.fields)
