@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ import fake
 from labelwise import make
 from labelwise.campaign import Campaign, Plan
 from labelwise.data.base import NOBODY, ArrayDataset, Labelled, Task
-from labelwise.describing import describe
+from labelwise.describing import describe, differences
 from labelwise.errors import BadAnswer, Conflict, EmptyPool, InputError, MissingSignal
 from labelwise.events import Answered
 from labelwise.oracle import Answer, SimulatedOracle
@@ -233,6 +235,44 @@ def test_a_store_opened_with_something_else_is_refused_in_words():
     with pytest.raises(InputError, match="another task"):
         opened(store, task=fake.task(n=201))
     assert Campaign(fake.task(), fake.FakeRecipe(), make("margin"), store).plan == PLAN
+
+
+def test_a_field_that_a_newer_version_added_is_no_difference_while_it_has_its_default():
+    @dataclass(frozen=True)
+    class Grown(fake.FakeRecipe):
+        added: int = 5
+
+    stored = describe(fake.FakeRecipe())
+    now = describe(Grown())
+    now["class"] = stored["class"]
+    assert differences(stored, now, Grown()) == []
+    assert differences(stored, {**now, "added": 6}, Grown(added=6)) == ["added was 'not there' and is 6"]
+    assert differences({**stored, "gone": 1}, stored, fake.FakeRecipe()) == ["gone was 1 and is 'not there'"]
+
+
+def test_a_correction_after_the_end_does_not_let_a_policy_hear_an_outcome_twice():
+    heard = []
+
+    class Policy(Strategy):
+        def propose(self, view, n, rng):
+            return Proposal(np.arange(min(n, len(view.pool))))
+
+        def learn(self, outcome):
+            heard.append(outcome.round)
+
+    campaign = Campaign(fake.task(), fake.FakeRecipe(), Policy(), MemoryStore(), PLAN)
+    while ids := campaign.ask():
+        campaign.tell([(i, i % 3) for i in ids])
+    assert heard == [
+        1,
+        2,
+        3,
+        4,
+    ]  # 6 + 4 + 4 + 4 + 2 labels: rounds 0 to 4; the first fit has nothing before it
+    first = campaign.state.asks[0].ids[0]
+    campaign.tell([(first, (first + 1) % 3)], correct=True)
+    assert campaign.ask() == ()
+    assert heard == [1, 2, 3, 4]
 
 
 def test_a_new_campaign_needs_a_plan():

@@ -25,13 +25,14 @@ MAY: dict[str, set[str]] = {
     "oracle": {"errors", "checks", "seeds"},
     "arrays": {"errors", "checks"},
     "describing": set(),
+    "viewing": {"data.base", "models.base", "signals"},
     "telling": {"events", "oracle"},
     "strategies": {"errors", "checks", "seeds", "signals", "functional", "strategies.base"},
     "models": {"errors", "checks", "seeds", "signals", "functional", "data.base", "models"},
     "selection": {"errors", "checks", "seeds", "signals", "functional", "strategies"},
     "campaign": {
         "errors", "checks", "seeds", "events", "signals", "functional.metrics", "oracle",
-        "data.base", "models.base", "store.base", "strategies.base", "describing", "telling",
+        "data.base", "models.base", "store.base", "strategies.base", "describing", "telling", "viewing",
     },
     "bench": {
         "errors", "checks", "seeds", "events", "signals", "functional", "oracle", "data", "models", "store",

@@ -16,22 +16,20 @@ from numpy.typing import NDArray
 
 from labelwise.checks import check_count
 from labelwise.data.base import Labelled, Task
-from labelwise.describing import describe, plain
+from labelwise.describing import describe, differences, plain
 from labelwise.errors import BadAnswer, Conflict, InputError
 from labelwise.events import Asked, Event, Fitted, Opened, Plan, State, replay
 from labelwise.functional.metrics import measure
 from labelwise.models.base import Predictor, Progress, Recipe
 from labelwise.oracle import Answer
 from labelwise.seeds import generator
-from labelwise.signals import Needs, Signals, View
+from labelwise.signals import Needs, View
 from labelwise.store.base import Store
 from labelwise.strategies.base import Outcome, Proposal, Strategy
 from labelwise.telling import Refused, judge
+from labelwise.viewing import cold_view, view_of
 
 __all__ = ["Campaign", "Plan", "Refused", "describe"]
-
-# Signals that the campaign itself knows; every other one comes from the predictor.
-_OWN = {"features", "y"}
 
 
 def _now() -> str:
@@ -149,7 +147,8 @@ class Campaign:
         predictor = self._fit(train, pool, t, stored.get("predictor"), seconds)
         validation = self._measure(predictor, self.task.validation, seconds)
         test = self._measure(predictor, self.task.test, seconds)
-        if state.fits and state.asks:
+        # A fit of this very round was there before: a correction came after the end, and the outcome was heard then.
+        if state.fits and state.asks and state.fits[-1].round < t:
             start = perf_counter()
             before = state.fits[-1].validation
             self.strategy.learn(Outcome(t - 1, len(train), before, validation))
@@ -158,7 +157,9 @@ class Campaign:
         if size:
             start = perf_counter()
             candidates = self._candidates(pool, t, size)
-            view = self._view(predictor, candidates, train, t)
+            view = view_of(
+                self.task, predictor, self.strategy.needs, candidates, train, t, self._phase("infer")
+            )
             seconds["infer"] = perf_counter() - start
             start = perf_counter()
             proposal = self._propose(view, size)
@@ -208,48 +209,13 @@ class Campaign:
         seconds["measure"] = seconds.get("measure", 0.0) + perf_counter() - start
         return metrics
 
-    def _view(self, predictor: Predictor, candidates: NDArray[np.int64], train: Labelled, t: int) -> View:
-        needs = self.strategy.needs
-        validation = self.task.validation
-
-        def part(ids: NDArray[np.int64], y: NDArray[np.int64] | None, names: frozenset[str]) -> Signals:
-            asked = names - _OWN
-            told = (
-                predictor.infer(self.task.data, ids, asked, self._phase("infer")) if asked else Signals(ids)
-            )
-            own: dict[str, Any] = {}
-            if "features" in names and self.task.features is not None:
-                own["features"] = self.task.features[ids]
-            if "y" in names and y is not None:
-                own["y"] = y
-            given = {name: getattr(told, name) for name in told.names if not name.startswith("scalars.")}
-            return Signals(ids, **{**given, **own}, scalars=told.scalars)
-
-        return View(
-            part(candidates, None, needs.pool),
-            part(train.ids, train.y, needs.labelled),
-            part(validation.ids, validation.y, needs.validation),
-            self.task.n_classes,
-            tuple(self.task.data.modalities),
-            t,
-            dict(predictor.notes),
-        )
-
     def _start(
         self, pool: NDArray[np.int64], size: int, t: int, cold: bool
     ) -> tuple[Proposal, NDArray[np.int64]]:
         """Return the proposal of a round without any label: random and common to all strategies, unless cold."""
         if cold and self.task.features is not None:
             candidates = self._candidates(pool, t, size)
-            nobody = Signals(np.empty(0, np.int64), features=self.task.features[:0])
-            view = View(
-                Signals(candidates, features=self.task.features[candidates]),
-                nobody,
-                nobody,
-                self.task.n_classes,
-                tuple(self.task.data.modalities),
-                t,
-            )
+            view = cold_view(self.task, candidates, t)
             return self._propose(view, size), candidates
         rows = self._rng(t, "start").permutation(pool.size)[:size]
         return Proposal(rows), pool
@@ -344,18 +310,17 @@ class Campaign:
 
     def _same(self, plan: Plan | None) -> None:
         opened = self._opened
-        pairs: list[tuple[str, Any, Any]] = [
-            ("strategy", dict(opened.strategy), describe(self.strategy)),
-            ("recipe", dict(opened.recipe), describe(self.recipe)),
-            ("task", dict(opened.task), self.task.fingerprint()),
+        pairs: list[tuple[str, Any, Any, Any]] = [
+            ("strategy", opened.strategy, describe(self.strategy), self.strategy),
+            ("recipe", opened.recipe, describe(self.recipe), self.recipe),
+            ("task", opened.task, self.task.fingerprint(), None),
         ]
         if plan is not None:
-            pairs.append(("plan", opened.plan, plan))
-        for what, stored, now in pairs:
-            if stored != now:
+            pairs.append(("plan", vars(opened.plan), vars(plan), plan))
+        for what, stored, now, thing in pairs:
+            if found := differences(stored, now, thing):
                 raise InputError(
-                    f"This store was opened with another {what}: it holds {stored}; it is now given {now}. "
-                    "Use the same, or a new store."
+                    f"This store was opened with another {what}: {'; '.join(found)}. Use the same, or a new store."
                 )
 
     def _rng(self, t: int, what: str) -> np.random.Generator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,33 @@ def describe(thing: Any) -> dict[str, Any]:
     else:
         parts = {}
     return {"class": f"{cls.__module__}:{cls.__qualname__}", **parts}
+
+
+def differences(stored: Mapping[str, Any], now: Mapping[str, Any], thing: Any = None) -> list[str]:
+    """Return, in words, where what is given now differs from what was stored; nothing if it is the same.
+
+    A field that the store does not know is no difference while it has its default: a newer labelwise may have added
+    it, and everything recorded before was made without it.
+
+    Args:
+        stored: a description as it was stored.
+        now: the description of what is given now.
+        thing: the dataclass that `now` describes, for its defaults.
+    """
+    added = set()
+    if is_dataclass(thing) and not isinstance(thing, type):
+        for f in fields(thing):
+            default = f.default if f.default is not MISSING else None
+            if f.default_factory is not MISSING:
+                default = f.default_factory()
+            if f.name not in stored and now.get(f.name) == plain(default):
+                added.add(f.name)
+    keys = sorted((stored.keys() | now.keys()) - added)
+    return [
+        f"{key} was {stored.get(key, 'not there')!r} and is {now.get(key, 'not there')!r}"
+        for key in keys
+        if stored.get(key, MISSING) != now.get(key, MISSING)
+    ]
 
 
 def plain(value: Any) -> Any:
