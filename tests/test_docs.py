@@ -35,11 +35,19 @@ def shell_blocks(page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [p for p in PAGES if shell_blocks(p)], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if shell_blocks(p)], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_every_shell_example_runs(page, tmp_path):
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+    }
     script = "set -e\n" + "\n".join(shell_blocks(page))
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -82,7 +90,9 @@ def test_every_published_strategy_has_a_source_a_test_and_a_line_in_the_docs():
         assert attribute in tests or name in tests
 
 
-@pytest.mark.parametrize("script, page", [("page", "measured.md"), ("uncertainty", "systems/uncertainty-results.md")])
+@pytest.mark.parametrize(
+    "script, page", [("page", "measured.md"), ("uncertainty", "systems/uncertainty-results.md")]
+)
 def test_the_figures_in_the_docs_are_those_of_the_committed_results(script, page, monkeypatch):
     """The pages are made anew from benchmarks/results and must not differ."""
     import importlib
