@@ -301,6 +301,8 @@ class Campaign:
             "labelwise": version("labelwise"),
             "python": platform.python_version(),
             "numpy": np.__version__,
+            "torch": version("torch"),
+            "scikit-learn": version("scikit-learn"),
         }
         task, strategy, recipe = self.task.fingerprint(), describe(self.strategy), describe(self.recipe)
         opened = Opened(plan, strategy, recipe, task, versions, notes, _now())

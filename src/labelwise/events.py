@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from labelwise.errors import BadAnswer, CorruptStore, InputError
@@ -176,12 +178,12 @@ class State:
     open_ids: tuple[int, ...] = ()
     fresh: bool = False
 
-    @property
-    def labels(self) -> dict[int, int]:
+    @cached_property
+    def labels(self) -> Mapping[int, int]:
         """id -> label of everything labelled so far, in the order of ids, passes left out."""
-        return {i: a.label for i, a in sorted(self.answers.items()) if a.label is not None}
+        return MappingProxyType({i: a.label for i, a in sorted(self.answers.items()) if a.label is not None})
 
-    @property
+    @cached_property
     def room(self) -> int:
         """How many more labels may be bought: budget left, and no more than the pool still holds."""
         if self.opened is None:
@@ -189,13 +191,13 @@ class State:
         left = int(self.opened.task["pool"]) - len(self.answers) - len(self.open_ids)
         return max(0, min(self.opened.plan.budget - len(self.labels), left))
 
-    @property
+    @cached_property
     def over(self) -> bool:
         """True when nothing is open, nothing may be asked any more, and the last labels were fitted and measured."""
         done = not self.fresh or (not self.labels and not (self.opened and self.opened.task.get("given")))
         return bool(self.asks) and not self.open_ids and self.room == 0 and done
 
-    @property
+    @cached_property
     def passes(self) -> frozenset[int]:
         """Ids whose newest answer is a pass."""
         return frozenset(i for i, a in self.answers.items() if a.label is None)

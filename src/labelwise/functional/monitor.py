@@ -3,7 +3,7 @@ asked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,11 +191,28 @@ def mean_pairwise_distance(x: Any, *, squared: bool = False, block: int | None =
     if squared:
         # Σ_{i<j} |x_i - x_j|² = n Σ_i |x_i - mean|²; there are n (n - 1) / 2 pairs
         return float(2 * np.square(points - points.mean(axis=0)).sum() / (n - 1))
-    from scipy.spatial.distance import cdist
-
-    rows = block_rows(8 * n, block)
-    total = sum(float(cdist(points[i : i + rows], points).sum()) for i in range(0, n, rows))
+    rows, total = block_rows(8 * n, block), 0.0
+    for start, square, _ in _squares(points, rows):
+        np.sqrt(square, out=square)
+        np.fill_diagonal(square[:, start:], 0.0)  # a sample's distance to itself, without its rounding
+        total += float(square.sum())
     return total / (n * (n - 1))
+
+
+def _squares(
+    points: NDArray[np.float64], rows: int
+) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+    """Yield (first row, squared distances of a block of rows to all points, what rounding may have cost each).
+
+    One matrix product a block: ten times faster than differences, but small distances drown in its rounding.
+    """
+    centred = points - points.mean(axis=0)
+    norms = np.einsum("ij,ij->i", centred, centred)
+    for start in range(0, len(points), rows):
+        part = slice(start, start + rows)
+        scale = norms[part, None] + norms
+        square = scale - 2 * (centred[part] @ centred.T)
+        yield start, np.maximum(square, 0.0, out=square), 1e-12 * points.shape[1] * scale
 
 
 def class_entropy(y: Any, n_classes: int) -> float:
@@ -219,7 +236,8 @@ def class_entropy(y: Any, n_classes: int) -> float:
 def near_duplicates(x: Any, tol: float, *, block: int | None = None) -> NDArray[np.int64]:
     """Return the pairs (i, j), i < j, of samples at a Euclidean distance of at most tol, (k, 2).
 
-    Distances are of differences, not of a Gram matrix, which would lose exactly the small ones to rounding.
+    A Gram matrix proposes pairs, generously; their distances are then taken of differences, because a Gram matrix
+    loses exactly the small ones to rounding.
 
     Args:
         x: (n, D), flattened where there are more axes.
@@ -230,17 +248,20 @@ def near_duplicates(x: Any, tol: float, *, block: int | None = None) -> NDArray[
         ShapeError: no sample axis.
         InputError: a value is not finite, or `tol` is negative.
     """
-    from scipy.spatial.distance import cdist
-
     points = _points(x)
     if not tol >= 0:
         raise InputError(f"tol must be a distance of at least 0; it is {tol!r}.")
     rows = block_rows(8 * len(points), block)
-    pairs = [np.empty((0, 2), np.int64)]
-    for start in range(0, len(points), rows):
-        near = np.argwhere(cdist(points[start : start + rows], points[start:]) <= tol)
-        pairs.append(near[near[:, 0] < near[:, 1]] + start)
-    return np.concatenate(pairs)
+    found = [np.empty((0, 2), np.int64)]
+    for start, square, lost in _squares(points, rows) if len(points) else ():
+        near = np.add(np.argwhere(square <= tol * tol + lost), (start, 0))
+        near = near[near[:, 0] < near[:, 1]]
+        step = block_rows(8 * points.shape[1], block)
+        for k in range(0, len(near), step):
+            some = near[k : k + step]
+            apart = points[some[:, 0]] - points[some[:, 1]]
+            found.append(some[np.sqrt(np.einsum("ij,ij->i", apart, apart)) <= tol])
+    return np.concatenate(found)
 
 
 def noisy_share(noisy: Any, base: float) -> Share:
