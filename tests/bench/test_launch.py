@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -92,12 +92,27 @@ def test_launch_runs_everything_and_says_what_failed(tmp_path):
         launch(specs, tmp_path, jobs=0)
 
 
+# A shell's background jobs ignore Ctrl-C, and hand that on to whatever they start: put it back.
+BENCH = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("labelwise", run_name="__main__", alter_sys=True)
+"""
+
+
+@contextmanager
 def bench_process(path, folder, *more):
-    """Start `labelwise bench` in a process of its own, away from this one's Ctrl-C."""
-    command = [sys.executable, "-m", "labelwise", "bench", str(path), "-f", str(folder), "--no-report", *more]
-    return subprocess.Popen(
+    """Run `labelwise bench` in a process of its own, away from this one's Ctrl-C; it is gone when the block ends."""
+    command = [sys.executable, "-c", BENCH, "bench", str(path), "-f", str(folder), "--no-report", *more]
+    process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
+    try:
+        yield process
+        process.wait(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def is_running(folder, spec):
