@@ -68,7 +68,7 @@ def measure(protocol: str, folder: Path, jobs: int) -> Path:
         classes = group.runs[setting.reference][0].state.opened.task["classes"]
         found = {d.strategy: d for d in diagnose(group, classes, simulation, setting.reference)}
         settings.append({**condensed(setting, found), "data_missing": why_not})
-    commits = {str(run.state.opened.notes.get("commit")) for run in runs}
+    commits = {str(run.state.opened.notes.get("commit", provenance()["commit"])) for run in runs}
     content = {
         "commit": ", ".join(sorted(commits)),  # of the code that made the runs
         "protocol": protocol, "about": bench.about, "headline": comparison.headline, "settings": settings,
