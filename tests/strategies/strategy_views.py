@@ -8,10 +8,13 @@ import numpy as np
 
 from labelwise.seeds import generator
 from labelwise.signals import Needs, Signals, View
+from labelwise.strategies import make
 from labelwise.strategies.base import Strategy
 
 WIDTH, MODALITIES, DRAWS = 8, 2, 4
 KINDS = ("random", "duplicates", "constant", "sure")
+# Parameters that make a strategy that trains something quick enough for hundreds of tests.
+QUICK: dict[str, dict[str, Any]] = {}
 
 
 def signals(names: frozenset[str], n: int, classes: int, kind: str = "random", seed: int = 0) -> Signals:
@@ -67,3 +70,8 @@ def view(needs: Needs, n: int, classes: int, kind: str = "random", seed: int = 0
 def state_of(strategy: Strategy) -> str:
     """Return what a strategy would store, to see whether it changed."""
     return repr(strategy.state_dict())
+
+
+def made(name: str) -> Strategy:
+    """Return the strategy as the tests use it."""
+    return make(name, **QUICK.get(name, {}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,8 @@ class Recipe(Protocol):
             stores `predictor.state_dict()` in the same transaction as the ask and hands it to the next fit.
     """
 
-    gives: ClassVar[Needs]
+    @property
+    def gives(self) -> Needs: ...
 
     @property
     def warm(self) -> bool: ...

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.checks import Array, as_ids, frozen
+from labelwise.checks import Array, as_ids, check_name, frozen
 from labelwise.errors import InputError
 from labelwise.signals import Needs, View
 
@@ -74,7 +74,10 @@ class Strategy(ABC):
     draws only from `rng`. Scores: higher means ask sooner.
     """
 
-    needs: ClassVar[Needs] = Needs()
+    @property
+    def needs(self) -> Needs:
+        """The signals that it reads; most strategies set a class constant of this name."""
+        return Needs()
 
     @abstractmethod
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
@@ -89,3 +92,27 @@ class Strategy(ABC):
 
     def load_state_dict(self, state: Mapping[str, State]) -> None:  # noqa: B027 - stateless by default
         """Take back what `state_dict` returned."""
+
+
+@dataclass(frozen=True)
+class InSpace(Strategy):
+    """A strategy that looks at where samples lie, in one of two spaces.
+
+    Attributes:
+        space: "embeddings" of the predictor, which change as it learns, or "features", which are label-free and there
+            before any label: with them a campaign may choose its first batch too.
+        device: "cpu" computes with NumPy; "cuda", "cuda:1", "mps" with torch there; "auto" where it finds one.
+    """
+
+    space: str = "embeddings"
+    device: str = "cpu"
+
+    reads_labelled: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_name(self.space, ("embeddings", "features"), "space")
+
+    @property
+    def needs(self) -> Needs:
+        space = frozenset({self.space})
+        return Needs(pool=space, labelled=space if self.reads_labelled else frozenset())
