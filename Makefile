@@ -24,7 +24,7 @@ docs: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) build site
 
-$(VENV)/.run: pyproject.toml constraints.txt
+$(VENV)/.run: pyproject.toml constraints.txt src/labelwise/functional/_rows.c
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "labelwise needs Python 3.11 or newer; set PYTHON=, for example: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \

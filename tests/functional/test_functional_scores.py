@@ -1,5 +1,6 @@
 """Uncertainty scores: literals, golden numbers, laws, outside references, bad input."""
 
+import shutil
 import tracemalloc
 from math import log
 
@@ -250,3 +251,31 @@ def test_memory_beside_the_array_stays_small(score):
     finally:
         tracemalloc.stop()
     assert peak < 16e6  # scores 1.6 MB, two threads with a block of 3 MiB and its row starts each
+
+
+def test_the_compiled_kernel_is_there_where_a_compiler_is():
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler: the margin comes from NumPy")
+    assert scores._rows is not None, "labelwise was installed without its compiled kernel: install it again"
+
+
+@pytest.mark.skipif(scores._rows is None, reason="no compiled kernel: nothing to compare")
+@settings(max_examples=200, deadline=None)
+@given(st.data(), st.sampled_from([np.float32, np.float64]), st.integers(1, 9))
+def test_the_compiled_margin_equals_that_of_numpy_bit_for_bit(data, dtype, block):
+    p = data.draw(distributions(dtype))
+    p[0] *= np.where(p[0] == 0, -1, 1).astype(dtype)  # -0.0 is no negative probability
+    compiled = smallest_margin(p, block=block)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores, "_rows", None)
+        assert_array_equal(compiled, smallest_margin(p, block=block))
+
+
+@pytest.mark.skipif(scores._rows is None, reason="no compiled kernel")
+@pytest.mark.parametrize("bits, out", [(np.zeros(7, np.uint32), np.zeros(2, np.float32)),
+                                       (np.zeros(4, np.uint32), np.zeros(2, np.float64)),
+                                       (np.zeros(4, np.uint16), np.zeros(2, np.float16)),
+                                       (np.zeros(3, np.uint32), np.zeros(0, np.float32))])  # fmt: skip
+def test_the_compiled_kernel_refuses_buffers_that_do_not_fit(bits, out):
+    with pytest.raises(ValueError, match="same item size and whole rows"):
+        scores._rows.smallest_margin(bits, out)

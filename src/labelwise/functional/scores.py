@@ -14,6 +14,11 @@ from labelwise.checks import Array, as_array, check_shape
 from labelwise.errors import DistributionError, ShapeError
 from labelwise.functional.blocks import Kernel, block_rows, sweep
 
+try:
+    from labelwise.functional import _rows
+except ImportError:  # no compiler was there when labelwise was built; NumPy gives the same numbers
+    _rows = None  # type: ignore[assignment]
+
 Scores = NDArray[np.floating[Any]]
 # Scores a block whose rows are known to sum to one: (block, its bits, row starts, out) -> whether it met none but
 # plain non-negative numbers. Where it did not, `out` is void.
@@ -78,6 +83,12 @@ def smallest_margin(probs: Any, *, block: int | None = None, threads: int | None
         Scheffer, Decomain, Wrobel 2001, "Active Hidden Markov Models for Information Extraction".
     """
 
+    def compiled(rows: int, width: int, kind: np.dtype[Any]) -> Rule:
+        def rule(x: Array, bits: Array, starts: NDArray[np.intp], out: Array) -> bool:
+            return bool(_rows.smallest_margin(bits, out) < _TWO[kind.itemsize])
+
+        return rule
+
     def make(rows: int, width: int, kind: np.dtype[Any]) -> Rule:
         below = np.empty((rows, width), kind)
         best, second = np.empty(rows, kind), np.empty(rows, kind)
@@ -98,7 +109,7 @@ def smallest_margin(probs: Any, *, block: int | None = None, threads: int | None
 
         return rule
 
-    return _score(probs, make, block, threads)
+    return _score(probs, make if _rows is None else compiled, block, threads)
 
 
 def largest_margin(probs: Any, *, block: int | None = None, threads: int | None = None) -> Scores:

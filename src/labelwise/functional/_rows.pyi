@@ -1,0 +1,3 @@
+from typing import Any
+
+def smallest_margin(bits: Any, out: Any) -> int: ...
