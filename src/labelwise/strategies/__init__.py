@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from importlib import import_module
 from typing import Any
 
@@ -23,7 +25,8 @@ def make(name: str, **params: Any) -> Strategy:
 
     Args:
         name: a row of `TABLE`, e.g. "margin".
-        params: the fields of its class, e.g. blocks or weights; most have none.
+        params: the fields of its class, e.g. blocks or weights; most have none. A strategy made of strategies takes
+            for each of them a name, a table such as {"name": "margin"} with parameters, or a Strategy.
 
     Raises:
         UnknownName: no strategy has this name; the message proposes the nearest.
@@ -32,9 +35,31 @@ def make(name: str, **params: Any) -> Strategy:
     check_name(name, tuple(TABLE), "strategy")
     module, _, attribute = TABLE[name].partition(":")
     cls = getattr(import_module(module), attribute)
+    for part in fields(cls) if cls.inner else ():
+        if part.name in cls.inner and (part.name in params or part.default is not MISSING):
+            params[part.name] = _inner(params.get(part.name, part.default), f"{part.name} of {name!r}")
     try:
         made = cls(**params)
     except TypeError as error:
         raise InputError(f"Strategy {name!r} cannot be made: {error}.") from error
     assert isinstance(made, Strategy)
     return made
+
+
+def _inner(value: Any, where: str) -> Any:
+    """Return the strategy that a field within another one stands for; a tuple of them for a list."""
+    if isinstance(value, Strategy):
+        return value
+    if isinstance(value, list | tuple):
+        return tuple(_inner(one, f"{where}, number {i}") for i, one in enumerate(value, start=1))
+    params = dict(value) if isinstance(value, Mapping) else {"name": value}
+    name = params.pop("name", None)
+    if not isinstance(name, str) or not all(isinstance(key, str) for key in params):
+        raise InputError(
+            f'{where} must be a strategy\'s name, a table like {{"name": "margin"}}, a Strategy, or a list of these; '
+            f"it is {value!r}."
+        )
+    try:
+        return make(name, **params)
+    except InputError as error:
+        raise type(error)(f"{where}: {error}") from error

@@ -72,7 +72,14 @@ class Strategy(ABC):
 
     A proposal holds exactly min(n, pool) distinct rows whatever the data, reads nothing but the declared needs, and
     draws only from `rng`. Scores: higher means ask sooner.
+
+    Attributes:
+        inner: names of the fields that hold strategies; the class is then a dataclass. `make` takes for such a field
+            a strategy's name, a table {"name": ..., its parameters}, a Strategy, or a list of these (held as a
+            tuple), and gives the class made strategies only. A default may be a name, too.
     """
+
+    inner: ClassVar[tuple[str, ...]] = ()
 
     @property
     def needs(self) -> Needs:
