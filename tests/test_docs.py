@@ -81,13 +81,21 @@ def test_every_published_strategy_has_a_source_a_test_and_a_line_in_the_docs():
     from labelwise.strategies import TABLE
 
     tests = "\n".join(p.read_text() for p in (ROOT / "tests").rglob("*.py"))
-    page = "\n".join(p.read_text() for p in (ROOT / "docs" / "systems").glob("*.md"))
+    page = (ROOT / "docs" / "strategies.md").read_text()
     for name, place in TABLE.items():
         module, _, attribute = place.partition(":")
         cls = getattr(import_module(module), attribute)
         assert "Source:" in (inspect.getdoc(cls) or "") or name == "random", f"{name} names no source"
         assert f"`{name}`" in page, f"no page of the docs lists the deviations of `{name}`"
         assert attribute in tests or name in tests
+
+
+def test_the_page_of_strategies_is_what_the_command_prints():
+    from labelwise.cli.strategies import markdown
+
+    assert markdown() == (ROOT / "docs" / "strategies.md").read_text(), (
+        "write it anew: labelwise strategies --markdown > docs/strategies.md"
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,11 @@ import json
 
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from labelwise.cli.select import select_command, strategies_command
+from labelwise.cli import app
 from labelwise.errors import LabelwiseError
 from labelwise.selection import select
-from labelwise.strategies import TABLE
-
-app = typer.Typer()
-app.command("select")(select_command)
-app.command("strategies")(strategies_command)
 
 P = np.array([[0.9, 0.1], [0.5, 0.5], [0.75, 0.25]])
 
@@ -89,19 +83,6 @@ def test_what_is_wrong_is_said_in_words(probs, tmp_path, words, wanted):
     done = run("select", *[str(w).format(probs=probs, ids=tmp_path / "i.csv") for w in words])
     assert isinstance(done.exception, LabelwiseError)  # `labelwise` turns these into words and exit code 2
     assert wanted in str(done.exception)
-
-
-def test_strategies_are_listed_with_what_they_need():
-    done = run("strategies", "--json")
-    rows = {row["name"]: row for row in json.loads(done.stdout)}
-    assert set(rows) == set(TABLE)
-    assert rows["margin"]["needs"]["pool"] == ["probs"]
-    assert "Scheffer" in rows["margin"]["source"]
-    for row in rows.values():
-        assert row["asks_for"].endswith(".")
-        assert row["source"] or row["name"] == "random"  # law L
-    table = run("strategies").stdout
-    assert all(name in table for name in TABLE)
 
 
 def test_help_shows_an_example():

@@ -15,7 +15,8 @@ from labelwise.cli.bench import bench_command, demo_command, run_command
 from labelwise.cli.data import download_command, recipes_command, tasks_command
 from labelwise.cli.people import ask_command, export_command, new_command, status_command, tell_command
 from labelwise.cli.report import report_command
-from labelwise.cli.select import select_command, strategies_command
+from labelwise.cli.select import select_command
+from labelwise.cli.strategies import strategies_command
 from labelwise.errors import LabelwiseError
 
 app = typer.Typer(

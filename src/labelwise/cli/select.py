@@ -1,15 +1,12 @@
-"""`labelwise select` and `labelwise strategies`: pick rows from files of arrays, and look up how."""
+"""`labelwise select`: pick rows from files of arrays."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from labelwise.strategies.base import Strategy
 
 _ARRAYS = "An .npy (memory-mapped), .npz (file.npz:key), .parquet or .csv file"
 
@@ -92,38 +89,6 @@ def select_command(
         typer.echo(text, nl=False)
     else:
         typer.echo(f"{found.rows.size} of {n} rows picked by {strategy}: {out}", err=True)
-
-
-def strategies_command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
-) -> None:
-    """List the strategies: what each asks for, which arrays it needs, and where it comes from."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from labelwise.strategies import TABLE, make
-
-    rows = [_described(name, make(name)) for name in TABLE]
-    if as_json:
-        typer.echo(json.dumps(rows))
-        return
-    table = Table("name", "asks for", "needs", "source", header_style="bold", show_lines=True)
-    for row in rows:
-        needs = "\n".join(f"{part}: {', '.join(names)}" for part, names in row["needs"].items() if names)
-        table.add_row(row["name"], row["asks_for"], needs or "nothing", row["source"])
-    Console().print(table)
-
-
-def _described(name: str, strategy: Strategy) -> dict[str, Any]:
-    words = (type(strategy).__doc__ or "").strip()
-    source = words.partition("Source:")[2].strip().split("\n\n")[0]
-    needs = {part: sorted(getattr(strategy.needs, part)) for part in ("pool", "labelled", "validation")}
-    return {
-        "name": name,
-        "asks_for": words.splitlines()[0] if words else "",
-        "needs": needs,
-        "source": " ".join(source.split()),
-    }
 
 
 def _split(file: Path) -> tuple[Path, str | None]:

@@ -16,7 +16,19 @@ from labelwise.strategies.base import Proposal, Strategy
 
 @dataclass(frozen=True)
 class Random(Strategy):
-    """Ask for samples drawn evenly, without looking at them."""
+    """Ask for samples drawn evenly, without looking at them.
+
+    Formula:
+        Every set of n pool rows has the same probability.
+    Cost:
+        O(pool) time and memory.
+    When:
+        Always, as what every other strategy has to beat; with a seed of its own it estimates accuracy honestly.
+    Source:
+        None needed.
+    Deviations:
+        None.
+    """
 
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         pool = len(view.pool)
@@ -41,8 +53,16 @@ class _Uncertainty(Strategy):
 class LeastConfidence(_Uncertainty):
     """Ask where the most probable class has the lowest probability.
 
+    Formula:
+        score = 1 - max_c p_c.
+    Cost:
+        O(n C) time, one pass over the probabilities; O(n) memory.
+    When:
+        Small batches of a trained classifier; large ones fill with near copies.
     Source:
         Lewis, Gale 1994, "A Sequential Algorithm for Training Text Classifiers".
+    Deviations:
+        None; ties are broken by a seeded permutation.
     """
 
     def score(self, view: View) -> scores.Scores:
@@ -53,8 +73,16 @@ class LeastConfidence(_Uncertainty):
 class Margin(_Uncertainty):
     """Ask where the most probable class leads the second by least.
 
+    Formula:
+        score = -(p_(1) - p_(2)), the best minus the second best.
+    Cost:
+        O(n C) time, one pass over the probabilities; O(n) memory.
+    When:
+        The first to try: no parameter, fast, and hard to beat on many classes.
     Source:
         Scheffer, Decomain, Wrobel 2001, "Active Hidden Markov Models for Information Extraction".
+    Deviations:
+        None; ties are broken by a seeded permutation.
     """
 
     def score(self, view: View) -> scores.Scores:
@@ -65,8 +93,16 @@ class Margin(_Uncertainty):
 class LargestMargin(_Uncertainty):
     """Ask where the most probable class leads the least probable by least.
 
+    Formula:
+        score = -(p_(1) - p_(C)), the best minus the worst.
+    Cost:
+        O(n C) time, one pass over the probabilities; O(n) memory.
+    When:
+        Comparing with its paper; the worst class says little where C is large.
     Source:
         "Active Learning for Multi-class Image Classification", arXiv 2505.06825.
+    Deviations:
+        None; ties are broken by a seeded permutation.
     """
 
     def score(self, view: View) -> scores.Scores:
@@ -77,9 +113,17 @@ class LargestMargin(_Uncertainty):
 class Entropy(_Uncertainty):
     """Ask where the probabilities have the highest entropy.
 
+    Formula:
+        score = -Σ_c p_c ln p_c.
+    Cost:
+        O(n C) time with one logarithm an entry; O(n) memory.
+    When:
+        Few classes, well calibrated; with many classes the tail drowns the contest at the top.
     Source:
         Shannon 1948, "A Mathematical Theory of Communication"; for active learning Settles 2009, "Active
         Learning Literature Survey", section 3.1.
+    Deviations:
+        None; ties are broken by a seeded permutation.
     """
 
     def score(self, view: View) -> scores.Scores:
