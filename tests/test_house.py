@@ -29,10 +29,11 @@ MAY: dict[str, set[str]] = {
     "telling": {"events", "oracle"},
     "strategies": {"errors", "checks", "seeds", "signals", "functional", "strategies.base"},
     "models": {"errors", "checks", "seeds", "signals", "functional", "data.base", "models"},
-    "selection": {"errors", "checks", "seeds", "signals", "functional", "strategies"},
+    "proposing": {"errors", "checks", "signals", "functional.blocks", "strategies.base"},
+    "selection": {"errors", "checks", "seeds", "signals", "functional", "strategies", "proposing"},
     "campaign": {
         "errors", "checks", "seeds", "events", "signals", "functional.metrics", "oracle",
-        "data.base", "models.base", "store.base", "strategies.base", "describing", "telling", "viewing",
+        "data.base", "models.base", "store.base", "strategies.base", "describing", "proposing", "telling", "viewing",
     },
     "bench": {
         "errors", "checks", "seeds", "events", "signals", "functional", "oracle", "data", "models", "store",

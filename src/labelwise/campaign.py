@@ -22,6 +22,7 @@ from labelwise.events import Asked, Event, Fitted, Opened, Plan, State, replay
 from labelwise.functional.metrics import measure
 from labelwise.models.base import Predictor, Progress, Recipe
 from labelwise.oracle import Answer
+from labelwise.proposing import proposed
 from labelwise.seeds import generator
 from labelwise.signals import Needs, View
 from labelwise.store.base import Store
@@ -221,11 +222,8 @@ class Campaign:
         return Proposal(rows), pool
 
     def _propose(self, view: View, size: int) -> Proposal:
-        proposal = self.strategy.propose(
-            view.only(self.strategy.needs), size, self._rng(view.round, "propose")
-        )
-        proposal.check(len(view.pool), size, type(self.strategy).__name__)
-        return proposal
+        who, rng = type(self.strategy).__name__, self._rng(view.round, "propose")
+        return proposed(self.strategy, view, size, rng, who=who, on_bad_sample="quarantine")
 
     def fit(self, state: State | None = None) -> Predictor:
         """Return the predictor that `ask` would fit on the answers so far; nothing is measured or recorded.
@@ -342,7 +340,7 @@ class Campaign:
         return np.sort(drawn)
 
     def _label_free(self) -> bool:
-        needs = self.strategy.needs
+        needs = self.strategy.cold_needs
         return needs.pool <= {"features"} and needs.labelled <= {"features"} and not needs.validation
 
     def _asked(self, t: int, candidates: NDArray[np.int64], proposal: Proposal) -> Asked:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from labelwise.checks import as_array, check_count, check_name
 from labelwise.errors import EmptyPool, InputError, ShapeError
+from labelwise.proposing import OnBadSample, proposed
 from labelwise.seeds import generator
 from labelwise.signals import NAMES, Needs, Signals, View
 from labelwise.strategies import make
@@ -26,6 +27,7 @@ def select(
     labelled: Given | None = None,
     validation: Given | None = None,
     seed: int = 0,
+    on_bad_sample: OnBadSample = "raise",
     **params: Any,
 ) -> NDArray[np.int64]:
     """Return which n rows of the pool's arrays to label next, in the order of asking.
@@ -38,10 +40,12 @@ def select(
         labelled: the labelled samples' arrays, for strategies that need them; "y" are their class indices.
         validation: the validation samples' arrays, for strategies that need them.
         seed: everything random is derived from it.
+        on_bad_sample: a NaN or an infinity in an array that the strategy reads is an error ("raise"), or its row is
+            left out ("quarantine") and named in the notes of `proposal`.
         params: the strategy's own, e.g. blocks or weights.
 
     Returns:
-        (min(n, pool),) distinct rows of the arrays given, like those of `argsort`.
+        (min(n, pool),) distinct rows, without bad ones, of the arrays given, like those of `argsort`.
 
     Raises:
         UnknownName: no strategy or no signal has this name; the message proposes the nearest.
@@ -49,7 +53,16 @@ def select(
         EmptyPool: the pool has no sample.
         InputError: an array, `n`, `seed` or a parameter breaks a rule; the message says which and how.
     """
-    found = proposal(name, signals, n, labelled=labelled, validation=validation, seed=seed, **params)
+    found = proposal(
+        name,
+        signals,
+        n,
+        labelled=labelled,
+        validation=validation,
+        seed=seed,
+        on_bad_sample=on_bad_sample,
+        **params,
+    )
     return found.rows.copy()
 
 
@@ -61,6 +74,7 @@ def proposal(
     labelled: Given | None = None,
     validation: Given | None = None,
     seed: int = 0,
+    on_bad_sample: OnBadSample = "raise",
     **params: Any,
 ) -> Proposal:
     """Return what `select` returns together with the scores and notes of the strategy.
@@ -88,10 +102,9 @@ def proposal(
         raise InputError("signals must not hold y: the pool's labels are what is asked for.")
     strategy.needs.check(Needs(pool.names, known.names, held_out.names), called, "the call")
     classes = _n_classes({"pool": pool, "labelled": known, "validation": held_out})
-    view = View(pool, known, held_out, classes).only(strategy.needs)
-    found = strategy.propose(view, count, generator(int(seed), "select"))
-    found.check(len(pool), count, called)
-    return found
+    view = View(pool, known, held_out, classes)
+    rng = generator(int(seed), "select")
+    return proposed(strategy, view, count, rng, who=called, on_bad_sample=on_bad_sample)
 
 
 def _signals(given: Given | None, what: str) -> Signals:

@@ -91,7 +91,7 @@ def _parameters(strategy: Any) -> list[dict[str, str]]:
     if not is_dataclass(strategy):
         return []
     words: dict[str, str] = {}
-    for cls in reversed(type(strategy).__mro__):
+    for cls in reversed(inspect.getmro(type(strategy))):
         doc = inspect.cleandoc(cls.__dict__.get("__doc__") or "")
         listed = re.search(r"^Attributes:\n((?:    .*\n?|\n)*)", doc, flags=re.MULTILINE)
         for entry in re.finditer(
