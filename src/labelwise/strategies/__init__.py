@@ -17,6 +17,8 @@ TABLE: dict[str, str] = {
     "margin": "labelwise.strategies.uncertainty:Margin",
     "largest-margin": "labelwise.strategies.uncertainty:LargestMargin",
     "entropy": "labelwise.strategies.uncertainty:Entropy",
+    "mixed": "labelwise.strategies.mixed:Mixed",
+    "warm-up": "labelwise.strategies.mixed:WarmUp",
 }
 
 

@@ -86,6 +86,11 @@ class Strategy(ABC):
         """The signals that it reads; most strategies set a class constant of this name."""
         return Needs()
 
+    @property
+    def cold_needs(self) -> Needs:
+        """The signals that it reads in a round without any label; where these are features only, it may be cold."""
+        return self.needs
+
     @abstractmethod
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         """Return which n pool rows to ask for next (all of them if the pool is smaller)."""
