@@ -31,6 +31,7 @@ MAY: dict[str, set[str]] = {
     "models": {"errors", "checks", "seeds", "signals", "functional", "data.base", "models"},
     "proposing": {"errors", "checks", "signals", "functional.blocks", "strategies.base"},
     "selection": {"errors", "checks", "seeds", "signals", "functional", "strategies", "proposing"},
+    "planning": {"errors", "checks", "seeds", "signals", "strategies", "proposing"},
     "campaign": {
         "errors", "checks", "seeds", "events", "signals", "functional.metrics", "oracle",
         "data.base", "models.base", "store.base", "strategies.base", "describing", "proposing", "telling", "viewing",

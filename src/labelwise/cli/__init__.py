@@ -14,6 +14,7 @@ from rich.text import Text
 from labelwise.cli.bench import bench_command, demo_command, run_command
 from labelwise.cli.data import download_command, recipes_command, tasks_command
 from labelwise.cli.people import ask_command, export_command, new_command, status_command, tell_command
+from labelwise.cli.plan import plan_command
 from labelwise.cli.report import report_command
 from labelwise.cli.select import select_command
 from labelwise.cli.strategies import strategies_command
@@ -30,7 +31,7 @@ app = typer.Typer(
 )
 _PANELS: dict[str, dict[str, Callable[..., None]]] = {
     "See it work": {"demo": demo_command},
-    "Choose from arrays": {"select": select_command},
+    "Choose from arrays": {"select": select_command, "plan": plan_command},
     "Label your own files": {
         "new": new_command,
         "ask": ask_command,
@@ -48,9 +49,9 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
 }
 for _panel, _commands in _PANELS.items():
     for _name, _command in _commands.items():
-        app.command(_name, rich_help_panel=_panel, no_args_is_help=_name in {"select", "bench", "run"})(
-            _command
-        )
+        app.command(
+            _name, rich_help_panel=_panel, no_args_is_help=_name in {"select", "plan", "bench", "run"}
+        )(_command)
 
 
 # Newer typers carry a click of their own, so that click's classes are not the ones they raise. Typer's name for
