@@ -31,7 +31,7 @@ def read_array(path: Path | str, key: str | None = None, *, axes: int = 2) -> Ar
     Args:
         path: a .npy, .npz, .parquet or .csv file.
         key: which array of an .npz file, needed where it holds several; which column of a table, None: all.
-        axes: 2 for (n, ...), 1 for (n,): of a table then one column.
+        axes: 2 for (n, ...), 3 for (n, S, C), 1 for (n,): of a table then one column.
 
     Returns:
         (n, k) or (n,); an .npy or .npz file may hold more axes.
@@ -59,7 +59,7 @@ def read_array(path: Path | str, key: str | None = None, *, axes: int = 2) -> Ar
             raise
         raise InputError(f"{file} cannot be read as numbers: {error}") from error
     if array.ndim < axes or (axes == 1 and array.ndim != 1):
-        wanted = "(n, k)" if axes == 2 else "(n,)"
+        wanted = {1: "(n,)", 2: "(n, k)", 3: "(n, S, C)"}[axes]
         raise ShapeError(f"{file.name} must have shape {wanted}; it has shape {array.shape}.")
     return array
 

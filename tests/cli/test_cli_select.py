@@ -88,3 +88,17 @@ def test_what_is_wrong_is_said_in_words(probs, tmp_path, words, wanted):
 def test_help_shows_an_example():
     done = run("select", "--help")
     assert "labelwise select --strategy margin" in " ".join(done.stdout.split())
+
+
+def test_draws_scalars_parameters_and_bad_rows_are_options(tmp_path, probs):
+    bad = P.copy()
+    bad[0, 0] = np.nan
+    np.save(tmp_path / "bad.npy", bad)
+    words = ["select", "--strategy", "margin", "--budget", 3, "--json", "--probs", tmp_path / "bad.npy"]
+    assert "row 0" in str(run(*words).exception)
+    assert json.loads(run(*words, "--on-bad-sample", "quarantine").stdout)["rows"] == [1, 2]
+    mixed = ["select", "--strategy", "mixed", "--budget", 2, "--json", "--probs", probs]
+    picked = json.loads(run(*mixed, "--set", "share=0", "--set", "then=margin").stdout)
+    assert picked["rows"] == [1, 2]
+    assert "--set takes NAME=VALUE; it is 'share'" in str(run(*mixed, "--set", "share").exception)
+    assert "cannot be made" in str(run(*mixed, "--set", "shore=1").exception)

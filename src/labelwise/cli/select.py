@@ -21,10 +21,19 @@ def select_command(
     probs: Annotated[Path | None, _array(f"Class probabilities of the pool, n x C. {_ARRAYS}.")] = None,
     embeddings: Annotated[Path | None, _array("Embeddings of the pool, n x D.")] = None,
     features: Annotated[Path | None, _array("Label-free features of the pool, n x F.")] = None,
+    logits: Annotated[Path | None, _array("Logits of the pool, n x C.")] = None,
+    draws: Annotated[Path | None, _array("Posterior draws of the pool's probabilities, n x S x C.")] = None,
+    scalar: Annotated[
+        list[str] | None, typer.Option(help="A number a row: predicted_loss=FILE.", metavar="NAME=FILE")
+    ] = None,
     labelled_probs: Annotated[Path | None, _array("Class probabilities of what is labelled.")] = None,
+    labelled_logits: Annotated[Path | None, _array("Logits of what is labelled.")] = None,
     labelled_embeddings: Annotated[Path | None, _array("Embeddings of what is labelled.")] = None,
     labelled_features: Annotated[Path | None, _array("Features of what is labelled.")] = None,
     labelled_y: Annotated[Path | None, _array("Class indices of what is labelled.")] = None,
+    validation_probs: Annotated[Path | None, _array("Class probabilities of validation samples.")] = None,
+    validation_embeddings: Annotated[Path | None, _array("Embeddings of validation samples.")] = None,
+    validation_y: Annotated[Path | None, _array("Class indices of validation samples.")] = None,
     ids: Annotated[
         Path | None, _array("Names of the pool's rows: column `id`, or the first, of a table.")
     ] = None,
@@ -32,6 +41,13 @@ def select_command(
         Path | None, typer.Option(help="Write the CSV here, not to the screen.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random, ties included.")] = 0,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A parameter of the strategy: space=features.", metavar="NAME=VALUE"),
+    ] = None,
+    on_bad_sample: Annotated[
+        str, typer.Option(help="A row with a NaN: 'raise' an error, or 'quarantine' it.")
+    ] = "raise",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
     """Pick the rows of your arrays that are worth labelling next.
@@ -46,28 +62,45 @@ def select_command(
     from labelwise.errors import InputError, ShapeError
     from labelwise.selection import proposal
 
+    axes = {"y": 1, "draws": 3}
+
     def given(files: dict[str, Path | None]) -> dict[str, Any]:
         return {
-            name: read_array(*_split(file), axes=1 if name == "y" else 2)
+            name: read_array(*_split(file), axes=1 if name.startswith("scalars.") else axes.get(name, 2))
             for name, file in files.items()
             if file
         }
 
-    pool = given({"probs": probs, "embeddings": embeddings, "features": features})
-    labelled = given(
+    scalars = {f"scalars.{name}": Path(file) for name, file in _pairs(scalar, "--scalar").items()}
+    pool = given(
         {
-            "probs": labelled_probs,
-            "embeddings": labelled_embeddings,
-            "features": labelled_features,
-            "y": labelled_y,
+            "probs": probs,
+            "embeddings": embeddings,
+            "features": features,
+            "logits": logits,
+            "draws": draws,
+            **scalars,
         }
     )
+    labelled = given(
+        {
+            "probs": labelled_probs, "embeddings": labelled_embeddings, "features": labelled_features,
+            "logits": labelled_logits, "y": labelled_y,
+        }
+    )  # fmt: skip
+    held_out = given({"probs": validation_probs, "embeddings": validation_embeddings, "y": validation_y})
+    params = {name: _value(words) for name, words in _pairs(set_, "--set").items()}
     names = read_ids(ids) if ids else None
     if not pool and names is not None:  # random needs nothing but to know how many there are
         pool = {"ids": np.arange(len(names))}
     if not pool:
-        raise InputError("Give an array of the pool: --probs, --embeddings or --features (--ids for random).")
-    found = proposal(strategy, pool, budget, labelled=labelled or None, seed=seed)
+        raise InputError(
+            "Give an array of the pool: --probs, --embeddings, --features, --logits or --draws (--ids for random)."
+        )
+    found = proposal(
+        strategy, pool, budget, labelled=labelled or None, validation=held_out or None, seed=seed,
+        on_bad_sample=on_bad_sample, **params,  # type: ignore[arg-type]
+    )  # fmt: skip
     n = len(next(iter(pool.values())))
     if names is not None and len(names) != n:
         raise ShapeError(f"{ids} must name one id a row, {n}; it names {len(names)}.")
@@ -89,6 +122,27 @@ def select_command(
         typer.echo(text, nl=False)
     else:
         typer.echo(f"{found.rows.size} of {n} rows picked by {strategy}: {out}", err=True)
+
+
+def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
+    """Return the pairs of NAME=VALUE options."""
+    from labelwise.errors import InputError
+
+    found = {}
+    for words in given or ():
+        name, equals, value = words.partition("=")
+        if not name or not equals:
+            raise InputError(f"{option} takes NAME=VALUE; it is {words!r}.")
+        found[name] = value
+    return found
+
+
+def _value(words: str) -> Any:
+    """Return a parameter's value: JSON where it is some, else the words themselves."""
+    try:
+        return json.loads(words)
+    except json.JSONDecodeError:
+        return words
 
 
 def _split(file: Path) -> tuple[Path, str | None]:
