@@ -1,0 +1,352 @@
+"""Groups rows that lie together, and finds the rows nearest to given places; tall arrays are walked in blocks."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.checks import Array, as_array, check_count, check_name, check_shape
+from labelwise.errors import InputError, ShapeError
+from labelwise.functional.backend import block, is_tensor, like, namespace, points, rows_per_block, to_numpy
+
+METHODS = ("auto", "lloyd", "mini-batch")
+SMALL = 2_000_000  # rows times centres up to which plain Lloyd iterations take about as long as mini-batches
+MINI_BATCH = 5_000
+TRAINING_ROWS, ROWS_A_CENTRE = 20_000, 64  # what mini-batches learn from at most: the larger of the two
+MOST_HIERARCHICAL = 10_000  # 400 MB of distances
+LISTED = 64  # nearest rows remembered of each place
+
+
+class Clustering(NamedTuple):
+    """Centres, (k, D), and the cluster of each row, (n,)."""
+
+    centres: Array
+    members: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of an array as kernels compute with them: contiguous, of unit length if asked, about an origin.
+
+    Distances come from products; they are exact to rounding about the origin, so it should lie among the rows.
+
+    Attributes:
+        array: (n, D), NumPy or torch.
+        xp: the functions of its library.
+        unit: whether rows are scaled to length 1; a row of zeros stays one.
+        origin: (D,) what is subtracted, or None.
+    """
+
+    array: Any
+    xp: Any
+    unit: bool = False
+    origin: Any = None
+
+    def __len__(self) -> int:
+        return int(self.array.shape[0])
+
+    def take(self, rows: Any) -> Any:
+        """Return some rows, a slice or (k,) row numbers."""
+        found = block(self.array, rows, self.xp)
+        if self.unit:
+            norms = self.xp.sqrt(self.xp.vecdot(found, found))
+            found = found / self.xp.where(norms > 0, norms, self.xp.ones_like(norms))[:, None]
+        return found if self.origin is None else found - self.origin
+
+    def about_mean(self) -> Rows:
+        """Return the same rows about their mean."""
+        total = 0.0
+        for rows in self.blocks():
+            total = total + self.xp.sum(self.take(rows), axis=0)
+        return Rows(self.array, self.xp, self.unit, total / max(len(self), 1))
+
+    def of(self, other: Any) -> Rows:
+        """Return another array's rows, treated alike."""
+        return Rows(other, self.xp, self.unit, self.origin)
+
+    def blocks(self, width: int = 0) -> list[slice]:
+        """Return slices that cover all rows, as many a block as its work, `width` numbers a row, allows."""
+        step = rows_per_block(max(int(self.array.shape[1]), width))
+        return [slice(start, min(start + step, len(self))) for start in range(0, len(self), step)]
+
+
+def rows_of(x: Any, name: str, *, unit: bool = False, width: int | None = None) -> Rows:
+    """Return an array's rows to compute with.
+
+    Raises:
+        ShapeError: not (n, D), or D is not `width`.
+        InputError: a row has no finite norm; the message names it.
+    """
+    array = points(x, name, width)
+    rows = Rows(array, namespace(array))
+    for part in rows.blocks():
+        found = rows.take(part)
+        with np.errstate(all="ignore"):
+            fine = to_numpy(rows.xp.isfinite(rows.xp.vecdot(found, found)))
+        if not fine.all():
+            row = part.start + int(np.flatnonzero(~fine)[0])
+            raise InputError(f"{name}: row {row} has no finite norm; a value is NaN, infinite or too large.")
+    return Rows(array, rows.xp, unit)
+
+
+def squared_distances(a: Any, b: Any, xp: Any) -> Any:
+    """Return ‖a_i - b_j‖², (n, D) and (m, D) to (n, m), at least 0."""
+    found = a @ xp.permute_dims(b, (1, 0))
+    found *= -2
+    found += xp.vecdot(a, a)[:, None]
+    found += xp.vecdot(b, b)[None, :]
+    return (
+        xp.where(found > 0, found, xp.zeros_like(found)) if is_tensor(found) else np.maximum(found, 0, found)
+    )
+
+
+def nearest_centroid(x: Any, centres: Any, *, unit: bool = False) -> tuple[NDArray[np.int64], Array]:
+    """Return the nearest centre of each row, and its squared distance.
+
+    Args:
+        x: (n, D), NumPy or torch, memory maps welcome.
+        centres: (k, D), k >= 1.
+        unit: scale the rows of `x`, not the centres, to length 1 first.
+
+    Returns:
+        (n,) numbers of centres, the lowest on ties; (n,) squared distances.
+
+    Raises:
+        ShapeError: widths differ, or there is no centre.
+        InputError: a row has no finite norm.
+    """
+    rows = rows_of(x, "x", unit=unit)
+    places = _places(centres, rows)
+    members, squared = np.empty(len(rows), np.int64), np.empty(len(rows))
+    for part in rows.blocks(int(places.shape[0])):
+        found = squared_distances(rows.take(part), places, rows.xp)
+        members[part] = to_numpy(rows.xp.argmin(found, axis=1))
+        squared[part] = to_numpy(rows.xp.min(found, axis=1))
+    return members, squared
+
+
+def nearest_rows(x: Any, places: Any, *, unit: bool = False) -> NDArray[np.int64]:
+    """Return for each place in turn the nearest row that no earlier place has taken.
+
+    Args:
+        x: (n, D), NumPy or torch, memory maps welcome.
+        places: (k, D), such as centres.
+        unit: scale the rows of `x`, not the places, to length 1 first.
+
+    Returns:
+        (min(k, n),) distinct rows; of equally near ones the lowest, unless more than 64 are.
+
+    Raises:
+        ShapeError: widths differ, or there is no place.
+        InputError: a row has no finite norm.
+    """
+    rows = rows_of(x, "x", unit=unit)
+    wanted = _places(places, rows)[: len(rows)]
+    k = int(wanted.shape[0])
+    taken = np.zeros(len(rows), bool)
+    chosen = np.full(k, -1, np.int64)
+    done = 0
+    while done < k:  # each pass serves at least LISTED places more: so many can be lost to the others
+        lists = _shortlists(rows, wanted[done:], taken)
+        for candidates in lists:
+            free = candidates[~taken[candidates]]
+            if not free.size:
+                break
+            chosen[done] = free[0]
+            taken[free[0]] = True
+            done += 1
+    return chosen
+
+
+def _shortlists(rows: Rows, places: Any, taken: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the nearest free rows of each place, (k, up to LISTED), nearest first."""
+    k = int(places.shape[0])
+    near, which = np.empty((0, k)), np.empty((0, k), np.int64)
+    for part in rows.blocks(k):
+        free = part.start + np.flatnonzero(~taken[part])
+        found = to_numpy(squared_distances(rows.take(free), places, rows.xp))
+        ids = np.broadcast_to(free[:, None], found.shape)
+        if len(free) > LISTED:
+            keep = np.argpartition(found, LISTED - 1, axis=0)[:LISTED]
+            found, ids = np.take_along_axis(found, keep, 0), np.take_along_axis(ids, keep, 0)
+        near, which = np.concatenate([near, found]), np.concatenate([which, ids])
+        order = np.lexsort((which, near), axis=0)[:LISTED]
+        near, which = np.take_along_axis(near, order, 0), np.take_along_axis(which, order, 0)
+    return which.T
+
+
+def kmeans(
+    x: Any,
+    k: int,
+    rng: np.random.Generator,
+    *,
+    also: Any = None,
+    weights: Any = None,
+    unit: bool = False,
+    method: str = "auto",
+) -> Clustering:
+    """Return k-means clusters: centres from k-means++ and Lloyd's iterations or mini-batches.
+
+    scikit-learn finds the centres on the CPU, whatever device `x` is on, and learns at most from max(20,000, 64 k)
+    rows drawn evenly, so that memory stays bounded; all rows are then assigned to their nearest centre in blocks.
+
+    Args:
+        x: (n, D), n >= 1, NumPy or torch, memory maps welcome.
+        k: how many clusters; n where there are fewer rows. Clusters may be empty, as with duplicates.
+        rng: everything random is drawn from it.
+        also: (m, D) rows that shape the centres beside those of `x` and get no cluster, such as labelled samples.
+        weights: (n,) non-negative, how much each row of `x` counts; all-zero weights count alike.
+        unit: scale rows to length 1 first.
+        method: "lloyd", "mini-batch" (of 5,000), or "auto": Lloyd up to n·k = 2,000,000.
+
+    Returns:
+        Centres (k, D) in NumPy, and the cluster of each row of `x`.
+
+    Raises:
+        ShapeError: `x`, `also` or `weights` has a wrong shape.
+        InputError: a row has no finite norm, a weight is negative, or `k` is below 1.
+        UnknownName: there is no such method.
+
+    Source:
+        Arthur, Vassilvitskii 2007, "k-means++: The Advantages of Careful Seeding"; Sculley 2010, "Web-Scale K-Means
+        Clustering".
+    """
+    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    check_name(method, METHODS, "method of k-means")
+    rows = rows_of(x, "x", unit=unit)
+    n = len(rows)
+    if n == 0:
+        raise ShapeError("x must have at least one row.")
+    others = rows_of(
+        rows.array[:0] if also is None else also, "also", unit=unit, width=int(rows.array.shape[1])
+    )
+    counts = np.concatenate([_weights(weights, n), np.ones(len(others))])
+    total = n + len(others)
+    k = min(check_count(k, "k", 1), n)
+    most = max(TRAINING_ROWS, ROWS_A_CENTRE * k)
+    drawn = np.arange(total) if total <= most else np.sort(rng.choice(total, most, replace=False))
+    if not counts[drawn].any():  # all that counts was missed
+        counts[:] = 1
+    sample = np.concatenate(
+        [to_numpy(rows.take(drawn[drawn < n])), to_numpy(others.take(drawn[drawn >= n] - n))]
+    )
+    settings = {"n_clusters": k, "n_init": 1, "random_state": int(rng.integers(2**32))}
+    small = method == "lloyd" or (method == "auto" and len(sample) * k <= SMALL)
+    fitter = KMeans(**settings) if small else MiniBatchKMeans(**settings, batch_size=MINI_BATCH)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than centres: some coincide
+        with threadpool_limits(1, user_api="openmp"):  # threads would add up sums in any order
+            fitter.fit(sample, sample_weight=counts[drawn])
+    centres = fitter.cluster_centers_
+    return Clustering(centres, nearest_centroid(x, like(rows.array, centres), unit=unit)[0])
+
+
+def hierarchical(
+    x: Any, *, n_clusters: int | None = None, height: float | None = None, linkage: str = "average"
+) -> NDArray[np.int64]:
+    """Return clusters of hierarchical agglomerative clustering, merged until a number or a height is reached.
+
+    Runs on the CPU with scikit-learn and holds n²/2 distances: for more than 10,000 rows use `sampled_hierarchical`.
+
+    Args:
+        x: (n, D), n <= 10,000.
+        n_clusters: stop at so many clusters; n where there are fewer rows.
+        height: stop before merging clusters that are so far apart. Give one of the two.
+        linkage: "average", "complete", "single" or "ward".
+
+    Returns:
+        (n,) clusters, numbered in the order in which they first occur.
+
+    Raises:
+        ShapeError: `x` is not (n, D).
+        InputError: not exactly one of the two stops is given, `x` has too many rows, or one has no finite norm.
+
+    Source:
+        Sneath, Sokal 1973, "Numerical Taxonomy" (average linkage).
+    """
+    from sklearn.cluster import AgglomerativeClustering
+
+    rows = rows_of(x, "x")
+    n = len(rows)
+    check_name(linkage, ("average", "complete", "single", "ward"), "linkage")
+    if (n_clusters is None) == (height is None):
+        raise InputError("hierarchical needs n_clusters or height, one of the two.")
+    if n > MOST_HIERARCHICAL:
+        raise InputError(
+            f"x has {n} rows; hierarchical holds n²/2 distances and takes {MOST_HIERARCHICAL} at most."
+        )
+    if n < 2:
+        return np.zeros(n, np.int64)
+    stop = None if n_clusters is None else min(check_count(n_clusters, "n_clusters", 1), n)
+    tree = AgglomerativeClustering(n_clusters=stop, distance_threshold=height, linkage=linkage)
+    return _renumbered(tree.fit_predict(to_numpy(rows.array).astype(np.float64)))
+
+
+def sampled_hierarchical(
+    x: Any, rng: np.random.Generator, *, sample: int = 1000, mean_size: float = 2.0, unit: bool = False
+) -> Clustering:
+    """Return average-linkage clusters of a drawn sample, and each row's nearest cluster mean.
+
+    Args:
+        x: (n, D), n >= 1, NumPy or torch, memory maps welcome.
+        rng: draws the sample.
+        sample: rows that are clustered, at most 10,000; all where there are fewer.
+        mean_size: mean size of a cluster in the sample at which merging stops, at least 1.
+        unit: scale rows to length 1 first.
+
+    Returns:
+        The clusters' means (k, D), k = ceil(sample / mean_size), in NumPy; and the cluster of each row.
+
+    Raises:
+        As `hierarchical`; InputError where `mean_size` is below 1.
+    """
+    rows = rows_of(x, "x", unit=unit)
+    if not mean_size >= 1:
+        raise InputError(f"mean_size must be at least 1; it is {mean_size!r}.")
+    size = min(check_count(sample, "sample", 1), len(rows))
+    if size == 0:
+        raise ShapeError("x must have at least one row.")
+    drawn = np.sort(rng.choice(len(rows), size, replace=False))
+    found = to_numpy(rows.take(drawn)).astype(np.float64)
+    groups = hierarchical(found, n_clusters=int(np.ceil(size / mean_size)))
+    means = np.zeros((groups.max() + 1, found.shape[1]))
+    np.add.at(means, groups, found)
+    means /= np.bincount(groups)[:, None]
+    return Clustering(means, nearest_centroid(x, like(rows.array, means), unit=unit)[0])
+
+
+def _renumbered(groups: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the same groups, numbered in the order in which they first occur."""
+    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
+    rank = np.empty(first.size, np.int64)
+    rank[np.argsort(first)] = np.arange(first.size)
+    return rank[group]
+
+
+def _places(places: Any, rows: Rows) -> Any:
+    """Return checked places in the type of the rows."""
+    found = rows_of(places, "centres", width=int(rows.array.shape[1]))
+    namespace(rows.array, found.array)
+    if len(found) == 0:
+        raise ShapeError("centres must have at least one row.")
+    return rows.xp.astype(found.take(slice(None)), rows.take(slice(0, 0)).dtype)
+
+
+def _weights(weights: Any, n: int) -> Array:
+    if weights is None:
+        return np.ones(n)
+    found = as_array(weights, "weights").astype(np.float64)
+    check_shape(found, "weights", ("n",), (n,))
+    wrong = np.flatnonzero(~(found >= 0) | np.isinf(found))
+    if wrong.size:
+        raise InputError(
+            f"weights: row {int(wrong[0])} is {found[wrong[0]]:.6g}; weights must be at least 0."
+        )
+    return found if found.any() else np.ones(n)
