@@ -15,6 +15,12 @@ TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "cnn": ("labelwise.models.torch:TorchRecipe", {"network": "cnn"}),
     "resnet18": ("labelwise.models.torch:TorchRecipe", {"network": "resnet18"}),
     "mlp": ("labelwise.models.torch:TorchRecipe", {"network": "mlp"}),
+    "dfal": ("labelwise.models.dfal:DfalRecipe", {"network": "cnn"}),
+    "ensemble": ("labelwise.models.ensemble:EnsembleRecipe", {}),
+    "committee": ("labelwise.models.ensemble:CommitteeRecipe", {}),
+    "learning-loss": ("labelwise.models.companions.learning_loss:LearningLossRecipe", {"network": "cnn"}),
+    "vaal": ("labelwise.models.companions.vaal:VaalRecipe", {"network": "cnn"}),
+    "waal": ("labelwise.models.companions.waal:WaalRecipe", {"network": "cnn"}),
 }
 
 

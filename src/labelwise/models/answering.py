@@ -1,4 +1,4 @@
-"""The predictor of a network: every signal asked for in one pass, block by block; saved as safetensors."""
+"""The predictor of a network: every signal asked for block by block; saved as safetensors."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from torch import Tensor, nn
 
 from labelwise.checks import Array, as_ids
 from labelwise.data.base import Dataset
-from labelwise.errors import MissingSignal
+from labelwise.errors import MissingSignal, TrainingError
 from labelwise.models.base import Ids, Progress
-from labelwise.models.device import threads
+from labelwise.models.device import seeded, threads
+from labelwise.models.draws import Masks
 from labelwise.models.inputs import Reader
+from labelwise.models.probes import PROBES
 from labelwise.models.saved import folded, to_plain
 from labelwise.models.training import Prepare
 from labelwise.signals import Signals
@@ -56,7 +58,7 @@ def preparation(reader: Reader, device: torch.device, *, channels_last: bool) ->
 
 @dataclass(frozen=True, eq=False)
 class TorchPredictor:
-    """A trained network; it answers probs, logits and embeddings.
+    """A trained network; it answers probs, logits and embeddings, draws where the recipe has any, and probes.
 
     Attributes:
         recipe: how it was fitted.
@@ -65,6 +67,7 @@ class TorchPredictor:
         n_classes: C.
         notes: loss, accuracy and epochs of the training.
         optimiser: what a warm recipe's optimiser remembers.
+        seed: of the dropout masks of its draws.
     """
 
     recipe: TorchRecipe
@@ -73,6 +76,7 @@ class TorchPredictor:
     n_classes: int
     notes: Mapping[str, float]
     optimiser: Mapping[str, Any] = field(repr=False)
+    seed: int = 0
     _fast: nn.Module = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -85,22 +89,29 @@ class TorchPredictor:
     def infer(
         self, data: Dataset, ids: Ids, names: frozenset[str], progress: Progress | None = None
     ) -> Signals:
-        unknown = set(names) - GIVES
-        if unknown:
+        gives = self.recipe.gives.pool
+        if unknown := set(names) - gives:
+            hint = " Give the recipe dropout and draws." if "draws" in unknown else ""
             raise MissingSignal(
-                f"A network gives {', '.join(sorted(GIVES))}; asked for {', '.join(sorted(unknown))}."
+                f"A network gives {', '.join(sorted(gives))}; asked for {', '.join(sorted(unknown))}.{hint}"
             )
         ids = as_ids(ids)
         device = next(self.network.parameters()).device
         block = self.recipe.infer_batch or BLOCK[device.type]
         prepare = preparation(self.reader, device, channels_last=self.recipe.channels_last)
+        masks = Masks(self._fast, self.seed, self.recipe.draws if "draws" in names else 0)
+        probes = {name: PROBES[name[8:]] for name in sorted(names) if name.startswith("scalars.")}
         parts: dict[str, Any] = {}
         start, first = 0, True
-        with threads(self.recipe.threads), torch.inference_mode(), _Tap(self._fast) as tap:
+        # convolutions take deterministic algorithms on CUDA: a gradient must not differ from one call to the next
+        with threads(self.recipe.threads), seeded(self.seed, device), _Tap(self._fast) as tap:
             while first or start < ids.size:
                 held = self.reader.read(data, ids[start : start + block]) if ids.size else self._nothing()
                 try:
-                    answer = self._answer(prepare(as_tensor(held, device)), names, tap)
+                    x = prepare(as_tensor(held, device))
+                    answer = self._answer(x, names, tap, masks)
+                    with torch.inference_mode(False):  # gradients, whatever the caller has switched off
+                        answer |= {name: probe(self.network, x) for name, probe in probes.items()}
                 except torch.cuda.OutOfMemoryError:
                     if block == 1:
                         raise
@@ -108,34 +119,49 @@ class TorchPredictor:
                     block = max(1, block // 2)
                     continue
                 for name, values in answer.items():
+                    told = values.float().cpu().numpy()
                     if first:
-                        parts[name] = np.empty((ids.size, *values.shape[1:]), dtype=np.float32)
-                    parts[name][start : start + block] = values
+                        parts[name] = np.empty((ids.size, *told.shape[1:]), dtype=np.float32)
+                    parts[name][start : start + block] = told
                 start, first = start + block, False
                 if progress is not None:
                     progress(min(start, ids.size), ids.size)
-        return Signals(ids, **parts)
+        scalars = {name[8:]: _finite(name, parts.pop(name), ids) for name in probes}
+        return Signals(ids, **parts, scalars=scalars)
 
     def _nothing(self) -> Array:
         first = next(iter(self.reader.scales.values()))
         shape = first.shape if len(self.reader.scales) == 1 else self.reader.shape
         return np.zeros((0, *shape), dtype=np.float32)
 
-    def _answer(self, x: Tensor, names: frozenset[str], tap: _Tap) -> dict[str, NDArray[np.float32]]:
-        out = self._fast(x)
-        logits, embedding = out if isinstance(out, tuple) else (out, tap.seen)
+    @torch.inference_mode()
+    def _answer(self, x: Tensor, names: frozenset[str], tap: _Tap, masks: Masks) -> dict[str, Tensor]:
+        """Return signals of a block; the draws of a house network share the layers before its first dropout."""
+        if names <= {f"scalars.{name}" for name in PROBES}:
+            return {}
+        rows, together = range(masks.draws + 1), isinstance(self.recipe.network, str)
+        passes = [rows] if together else [range(row, row + 1) for row in rows]
+        found: list[Tensor] = []
         parts: dict[str, Tensor] = {}
+        for some in passes:
+            with masks.on(some):
+                out = self._fast(x)
+            logits, embedding = out if isinstance(out, tuple) else (out, tap.seen)
+            found += logits.split(len(x)) if len(x) else [logits] * len(some)
+            if "embeddings" in names and some.start == 0:
+                if embedding is None:
+                    raise MissingSignal(
+                        "The network has no nn.Linear: return (logits, embedding) to give embeddings."
+                    )
+                parts["embeddings"] = embedding[: len(x)].flatten(1)
+        plain, *drawn = found
         if "logits" in names:
-            parts["logits"] = logits
+            parts["logits"] = plain
         if "probs" in names:
-            parts["probs"] = logits.float().softmax(dim=1)
-        if "embeddings" in names:
-            if embedding is None:
-                raise MissingSignal(
-                    "The network has no nn.Linear: return (logits, embedding) to give embeddings."
-                )
-            parts["embeddings"] = embedding.flatten(1)
-        return {name: part.float().cpu().numpy() for name, part in parts.items()}
+            parts["probs"] = plain.float().softmax(dim=1)
+        if "draws" in names:
+            parts["draws"] = torch.stack(drawn, dim=1).float().softmax(dim=2)
+        return parts
 
     def state_dict(self) -> dict[str, Any]:
         if not self.recipe.warm:
@@ -165,9 +191,20 @@ class TorchPredictor:
             for name, scale in self.reader.state_dict().items()
         }
         about = {"recipe": recipe, "inputs": inputs, "n_classes": self.n_classes, "notes": dict(self.notes)}
+        about["seed"] = self.seed
         # safetensors would write the memory of a strided array as it lies, without a word
         plain = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
         save_file(plain, path, metadata={"labelwise-predictor": str(VERSION), "about": json.dumps(about)})
+
+
+def _finite(name: str, values: NDArray[np.float32], ids: Ids) -> NDArray[np.float32]:
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if wrong.size:
+        raise TrainingError(
+            f"{name} must be numbers; the network gives sample {int(ids[wrong[0]])} {values[wrong[0]]}. Are its "
+            "weights far too large? Try a smaller lr, or clip=1.0."
+        )
+    return values
 
 
 class _Tap:

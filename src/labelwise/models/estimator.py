@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ ESTIMATORS: dict[str, tuple[type[Any], dict[str, Any]]] = {
 }
 _WORDS = HashingVectorizer(ngram_range=(1, 2), n_features=2**18, norm="l2", dtype=np.float32)
 _BLOCK_NUMBERS = 1 << 22  # numbers of the feature matrix held at once while answering: 16 MiB
-_GIVES = frozenset({"probs"})
+_FORESTS = (RandomForestClassifier, ExtraTreesClassifier)  # their probabilities are the mean of their trees'
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +48,9 @@ class EstimatorRecipe:
 
     A class that the training samples lack gets probability 0. If they hold a single class, that class is the
     answer for everything, and the notes say {"single_class": 1}.
+
+    A forest, its own or yours, also gives draws: the probabilities of its trees, one draw a tree (n_estimators of
+    them: n x S x C numbers lie in memory).
 
     Attributes:
         estimator: a row of `ESTIMATORS`, or a classifier with predict_proba. It is cloned, never changed,
@@ -64,8 +67,6 @@ class EstimatorRecipe:
     params: Mapping[str, Any] = field(default_factory=dict)
     modalities: tuple[str, ...] | None = None
     threads: int = 1
-
-    gives: ClassVar[Needs] = Needs(pool=_GIVES, labelled=_GIVES, validation=_GIVES)
 
     def __post_init__(self) -> None:
         check_count(self.threads, "threads", 1)
@@ -87,6 +88,11 @@ class EstimatorRecipe:
                 "e.g. CalibratedClassifierCV(LinearSVC()), or take one that has it: LogisticRegression, "
                 "RandomForestClassifier, GaussianNB, KNeighborsClassifier, MLPClassifier."
             )
+
+    @property
+    def gives(self) -> Needs:
+        names = frozenset({"probs", "draws"} if isinstance(self.made(), _FORESTS) else {"probs"})
+        return Needs(pool=names, labelled=names, validation=names)
 
     @property
     def warm(self) -> bool:
@@ -127,9 +133,11 @@ class EstimatorRecipe:
         y = as_labels(train.y, n_classes, "train.y")
         features = Features.measure(data, train.ids, self.modalities)
         made = self.made()
+        trees = made.n_estimators if isinstance(made, _FORESTS) else 0
         found = np.unique(y)
         if found.size == 1:
-            return EstimatorPredictor(None, features, found, n_classes, {"single_class": 1}, self.threads)
+            notes = {"single_class": 1.0}
+            return EstimatorPredictor(None, features, found, n_classes, notes, self.threads, trees)
         states = sorted(name for name in made.get_params() if name.split("__")[-1] == "random_state")
         made.set_params(**{name: int(rng.integers(2**32)) for name in states})
         name, x = type(made).__name__, features.read(data, train.ids)
@@ -150,12 +158,13 @@ class EstimatorRecipe:
                 )
             else:
                 warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        return EstimatorPredictor(made, features, np.asarray(made.classes_), n_classes, notes, self.threads)
+        classes = np.asarray(made.classes_)
+        return EstimatorPredictor(made, features, classes, n_classes, notes, self.threads, trees)
 
 
 @dataclass(frozen=True, eq=False)
 class EstimatorPredictor:
-    """A fitted classifier; it answers probs.
+    """A fitted classifier; it answers probs, and a forest draws.
 
     Attributes:
         fitted: the classifier; None where the training samples held a single class.
@@ -164,6 +173,7 @@ class EstimatorPredictor:
         n_classes: C.
         notes: what the fit had to say.
         threads: for linear algebra and OpenMP.
+        trees: how many draws it answers; 0: none.
     """
 
     fitted: Any = field(repr=False)
@@ -172,31 +182,44 @@ class EstimatorPredictor:
     n_classes: int
     notes: Mapping[str, float]
     threads: int = 1
+    trees: int = 0
 
     def infer(
         self, data: Dataset, ids: Ids, names: frozenset[str], progress: Progress | None = None
     ) -> Signals:
-        unknown = set(names) - _GIVES
-        if unknown:
-            raise MissingSignal(f"An estimator gives probs; asked for {', '.join(sorted(unknown))}.")
+        gives = {"probs", "draws"} if self.trees else {"probs"}
+        if unknown := set(names) - gives:
+            raise MissingSignal(
+                f"{'A forest' if self.trees else 'An estimator'} gives {' and '.join(sorted(gives))}; asked for "
+                f"{', '.join(sorted(unknown))}."
+            )
         ids = as_ids(ids)
-        if "probs" not in names:
-            return Signals(ids)
-        probs = np.zeros((ids.size, self.n_classes), dtype=np.float32)
+        axes = {"probs": (), "draws": (self.trees,)}
+        parts: dict[str, Any] = {
+            name: np.zeros((ids.size, *axes[name], self.n_classes), dtype=np.float32)
+            for name in sorted(names)
+        }
         block = max(1, min(4096, _BLOCK_NUMBERS // max(1, self.features.dense_width)))
         with threadpool_limits(self.threads):
-            for start in range(0, ids.size, block):
+            for start in range(0, ids.size if parts else 0, block):
                 rows = slice(start, min(start + block, ids.size))
-                if self.fitted is None:
-                    probs[rows, self.classes[0]] = 1.0
-                else:
-                    probs[rows, self.classes] = self._probs(data, ids[rows])
+                x = None if self.fitted is None else self.features.read(data, ids[rows])
+                for name, values in parts.items():
+                    if x is None:
+                        values[rows, ..., self.classes[0]] = 1.0
+                    elif name == "probs":
+                        values[rows, self.classes] = self._probs(x, ids[rows])
+                    else:
+                        for s, tree in enumerate(
+                            self.fitted.estimators_
+                        ):  # columns in the order of the forest's
+                            values[rows, s, self.classes] = tree.predict_proba(x)
                 if progress is not None:
                     progress(rows.stop, ids.size)
-        return Signals(ids, probs=probs)
+        return Signals(ids, **parts)
 
-    def _probs(self, data: Dataset, ids: Ids) -> Array:
-        probs = self.fitted.predict_proba(self.features.read(data, ids))
+    def _probs(self, x: Any, ids: Ids) -> Array:
+        probs = self.fitted.predict_proba(x)
         wrong = np.flatnonzero(~np.isfinite(probs).all(axis=1))
         if wrong.size:
             raise TrainingError(

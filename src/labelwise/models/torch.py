@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +20,13 @@ from labelwise.models import networks
 from labelwise.models.answering import GIVES, VERSION, TorchPredictor, as_tensor, preparation
 from labelwise.models.base import Ids, Progress
 from labelwise.models.device import pick_device, seeded, threads
+from labelwise.models.draws import dropout_layers
 from labelwise.models.inputs import IMAGE, TEXT, Reader, kinds_of
+from labelwise.models.probes import PROBES
 from labelwise.models.saved import load_network, optimiser_from_plain, optimiser_to_plain
-from labelwise.models.training import Training, logits_of
+from labelwise.models.training import Prepare, Trained, Training, logits_of
 from labelwise.models.training import train as run_training  # `fit` has an argument named train
+from labelwise.seeds import derived_seed
 from labelwise.signals import Needs
 
 __all__ = ["TorchPredictor", "TorchRecipe", "load"]
@@ -45,6 +48,10 @@ class TorchRecipe(Training):
             of the last `nn.Linear`. The shape is that of a sample: (channels, height, width) or (features,).
         width: channels or units of the network's first block; None: its own default.
         dropout: before the last layer, while training.
+        draws: S, how many draws its predictors answer, each a pass with other dropout masks; they need dropout, or
+            a dropout layer in a network of your own, for without it all draws would be equal. A draw has one mask for
+            all samples: see `labelwise.models.draws`. The layers before the first dropout run once (in a network of
+            your own everything runs S times).
         modalities: which ones to read; None: the only one there is, or all dense ones for the mlp.
         mean: of images, one number or one a channel, where values run from 0 to 1; None: measured.
         std: likewise; given together with mean.
@@ -55,13 +62,12 @@ class TorchRecipe(Training):
     network: str | NetworkMaker = "cnn"
     width: int | None = None
     dropout: float = 0.0
+    draws: int = 0
     modalities: tuple[str, ...] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     warm: bool = False
     infer_batch: int | None = None
-
-    gives: ClassVar[Needs] = Needs(pool=GIVES, labelled=GIVES, validation=GIVES)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,10 +85,22 @@ class TorchRecipe(Training):
                 check_count(getattr(self, name), name, 1)
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout must lie in [0, 1); it is {self.dropout!r}.")
+        check_count(self.draws, "draws")
+        if self.draws and isinstance(self.network, str) and self.dropout == 0:
+            raise InputError(
+                f"draws={self.draws} needs dropout above 0: without dropout all draws are equal, and nothing that "
+                "compares them says anything. Set dropout, e.g. 0.5, or take recipe 'ensemble'."
+            )
         if (self.mean is None) != (self.std is None) or any(value <= 0 for value in self.std or ()):
             raise InputError(
                 f"mean and std are given together, std above 0; they are {self.mean} and {self.std}."
             )
+
+    @property
+    def gives(self) -> Needs:
+        names = GIVES | ({"draws"} if self.draws else set())
+        probes = {f"scalars.{name}" for name in PROBES}
+        return Needs(pool=names | probes, labelled=names, validation=names)
 
     def fit(
         self,
@@ -121,11 +139,10 @@ class TorchRecipe(Training):
                     as_tensor(reader.read(data, validation.ids), device),
                     torch.tensor(as_labels(validation.y, n_classes, "validation.y"), device=device),
                 )
-            done = run_training(
+            done = self._train(
                 network,
                 as_tensor(reader.read(data, train.ids), device),
                 torch.tensor(labels, device=device),
-                self,
                 torch.Generator().manual_seed(order),
                 prepare,
                 validation=held,
@@ -135,13 +152,39 @@ class TorchRecipe(Training):
         past = float(previous["epochs"]) if previous else 0.0
         notes = {**done.notes, **({"epochs_in_all": past + done.notes["epochs"]} if self.warm else {})}
         kept = optimiser_to_plain(done.optimiser) if self.warm else {}
-        return TorchPredictor(self, network, reader, n_classes, notes, kept)
+        return TorchPredictor(self, network, reader, n_classes, notes, kept, derived_seed(seed, "draws"))
+
+    def _train(
+        self,
+        network: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        generator: torch.Generator,
+        prepare: Prepare,
+        *,
+        validation: tuple[Tensor, Tensor] | None,
+        optimiser_state: Mapping[int, Any] | None,
+        progress: Progress | None,
+    ) -> Trained:
+        """Train the network in place; recipes that train otherwise override this."""
+        return run_training(
+            network,
+            x,
+            y,
+            self,
+            generator,
+            prepare,
+            validation=validation,
+            optimiser_state=optimiser_state,
+            progress=progress,
+        )
 
     def build(self, shape: tuple[int, ...], n_classes: int) -> nn.Module:
         """Return a fresh network for samples of this shape; weights come from torch's current generator.
 
         Raises:
-            InputError: your own callable returned no module, or one whose logits are not (b, C).
+            InputError: your own callable returned no module, one whose logits are not (b, C), or one without
+                dropout that is to give draws.
         """
         if isinstance(self.network, str):
             return networks.build(self.network, shape, n_classes, self.width, self.dropout)
@@ -155,6 +198,11 @@ class TorchRecipe(Training):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise InputError(
                 f"The network must answer 2 samples with logits of shape (2, {n_classes}); got {got}."
+            )
+        if self.draws and not dropout_layers(network):
+            raise InputError(
+                f"draws={self.draws} needs a network with an nn.Dropout of p above 0; this one has none, so all draws "
+                "would be equal."
             )
         return network
 
@@ -228,6 +276,7 @@ def load(path: Path, network: NetworkMaker | None = None, *, device: str = "auto
         fields, reader = about["recipe"], Reader.from_state(about["inputs"], tuple(about["inputs"]))
         maker = fields.pop("network") or network
         n_classes, notes = int(about["n_classes"]), dict(about["notes"])
+        seed = int(about.get("seed", 0))  # files from before there were draws have none, and need none
         recipe = TorchRecipe(**{**fields, "network": maker or "mlp", "device": device})
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise InputError(f"{path} is damaged: its description cannot be read ({error!r}).") from error
@@ -249,4 +298,4 @@ def load(path: Path, network: NetworkMaker | None = None, *, device: str = "auto
             key, _, part = rest.partition("/")
             optimiser.setdefault(key, {})[part] = value
     load_network(built, weights)
-    return TorchPredictor(recipe, built, reader, n_classes, notes, optimiser)
+    return TorchPredictor(recipe, built, reader, n_classes, notes, optimiser, seed)
