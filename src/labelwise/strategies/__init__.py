@@ -19,6 +19,14 @@ TABLE: dict[str, str] = {
     "entropy": "labelwise.strategies.uncertainty:Entropy",
     "mixed": "labelwise.strategies.mixed:Mixed",
     "warm-up": "labelwise.strategies.mixed:WarmUp",
+    "uncertain-gcn": "labelwise.strategies.graph:UncertainGcn",
+    "deepfool": "labelwise.strategies.adversarial:DeepFool",
+    "bim": "labelwise.strategies.adversarial:Bim",
+    "saal": "labelwise.strategies.adversarial:Saal",
+    "loss-prediction": "labelwise.strategies.companions:LossPrediction",
+    "vaal": "labelwise.strategies.companions:Vaal",
+    "waal": "labelwise.strategies.companions:Waal",
+    "bait": "labelwise.strategies.fisher:Bait",
 }
 
 
