@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.checks import Array, as_labels, check_count
+from labelwise.checks import Array, as_array, as_labels, check_count, check_shape
 from labelwise.errors import InputError, ShapeError
 from labelwise.functional.blocks import Kernel, block_rows, sweep
 from labelwise.functional.curves import (
@@ -22,11 +23,13 @@ from labelwise.functional.curves import (
     penalty_matrix,
     win_counts,
 )
+from labelwise.functional.distributions import TOLERANCE
 from labelwise.functional.scores import check_probs
 
 __all__ = [
     "Difference",
     "Interval",
+    "Reliability",
     "accuracy",
     "aubc",
     "aubc_quota",
@@ -42,6 +45,7 @@ __all__ = [
     "paired_difference",
     "penalty_matrix",
     "per_class_accuracy",
+    "reliability",
     "win_counts",
 ]
 
@@ -144,6 +148,51 @@ def ece(probs: Any, y: Any, bins: int = 15) -> float:
     return _ece(seen.confidence, seen.predicted == seen.y, check_count(bins, "bins", 1))
 
 
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """What bins of confidence hold: the points of a reliability diagram.
+
+    Attributes:
+        counts: (bins,) samples.
+        confidence: (bins,) their mean confidence, 0 in an empty bin.
+        accuracy: (bins,) the share of them that is right, 0 in an empty bin.
+    """
+
+    counts: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+
+def reliability(confidence: Any, right: Any, bins: int = 15) -> Reliability:
+    """Return how right predictions of some confidence are, in bins (lo, hi] of equal width as in `ece`.
+
+    `ece` is Σ counts/n |accuracy - confidence|; the maximum calibration error is the largest gap.
+
+    Args:
+        confidence: (n,) the highest probability of each sample.
+        right: (n,) whether its class is the true one.
+        bins: number of bins, at least 1.
+
+    Raises:
+        ShapeError: shapes do not match.
+        InputError: a confidence is not in [0, 1] (up to rounding).
+
+    Source:
+        DeGroot, Fienberg 1983, "The Comparison and Evaluation of Forecasters".
+    """
+    sure, hits = as_array(confidence, "confidence"), as_array(right, "right")
+    check_shape(sure, "confidence", ("n",), (None,))
+    check_shape(hits, "right", ("n",), sure.shape)
+    wrong = np.flatnonzero(~((sure >= 0) & (sure <= 1 + TOLERANCE[2])))
+    if wrong.size:
+        raise InputError(f"confidence: row {int(wrong[0])} is {sure[wrong[0]]}, not in [0, 1].")
+    which, n = _bin(sure, check_count(bins, "bins", 1)), bins
+    counts = np.bincount(which, minlength=n)
+    full = np.maximum(counts, 1)
+    sums = (np.bincount(which, weights=values.astype(np.float64), minlength=n) for values in (sure, hits))
+    return Reliability(counts, *(total / full for total in sums))
+
+
 def measure(probs: Any, y: Any, n_classes: int) -> dict[str, Any]:
     """Return every metric of one set of predictions, as JSON values, in one pass over `probs`.
 
@@ -224,10 +273,14 @@ class _Seen:
 
 
 def _ece(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int) -> float:
-    edges = np.linspace(0, 1, bins + 1)
-    which = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)  # (lo, hi]
+    which = _bin(confidence, bins)
     gaps = np.bincount(which, weights=right - confidence, minlength=bins)  # n_b (accuracy_b - confidence_b)
     return float(np.abs(gaps).sum() / confidence.size)
+
+
+def _bin(confidence: Array, bins: int) -> NDArray[np.int64]:
+    edges = np.linspace(0, 1, bins + 1)
+    return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)  # (lo, hi]
 
 
 def _shares(hits: NDArray[np.int64], of: NDArray[np.int64]) -> list[float | None]:

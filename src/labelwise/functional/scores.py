@@ -1,4 +1,7 @@
-"""Uncertainty scores of class probabilities, (n, C) -> (n,): a higher score means ask sooner."""
+"""Uncertainty scores of class probabilities, (n, C) -> (n,): a higher score means ask sooner.
+
+Those of posterior draws, (n, S, C) -> (n,), are in `labelwise.functional.draws`; the best known are found here, too.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +14,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array, as_array, check_shape
-from labelwise.errors import DistributionError, ShapeError
+from labelwise.errors import ShapeError
 from labelwise.functional.blocks import Kernel, block_rows, sweep
+from labelwise.functional.distributions import refuse, tolerance_of
+from labelwise.functional.draws import bald, mean_std, predictive_entropy, variation_ratio
 
 try:
     from labelwise.functional import _rows
 except ImportError:  # no compiler was there when labelwise was built; NumPy gives the same numbers
     _rows = None  # type: ignore[assignment]
 
+__all__ = [
+    "Scores",
+    "bald",
+    "check_probs",
+    "entropy",
+    "largest_margin",
+    "least_confidence",
+    "mean_std",
+    "predictive_entropy",
+    "smallest_margin",
+    "variation_ratio",
+]
+
 Scores = NDArray[np.floating[Any]]
 # Scores a block whose rows are known to sum to one: (block, its bits, row starts, out) -> whether it met none but
 # plain non-negative numbers. Where it did not, `out` is void.
 Rule = Callable[[Array, Array, NDArray[np.intp], Array], bool]
 
-# How far a row may be from summing to one, by bytes of the type given: the rounding of its entries, and in
-# float32 room for values that were bfloat16, in float64 for values that were printed with four decimals.
-TOLERANCE = {2: 1e-2, 4: 5e-3, 8: 1e-3}
 # The bits of non-negative floats, read as whole numbers, are ordered as the floats are, and their maximum takes half
 # the time, having no NaN to heed. Where a row sums to one all entries are below 2; whatever has a sign, -0.0 among
 # them, is far above it: the maximum that a score needs anyway has seen every entry to be non-negative.
@@ -231,7 +246,7 @@ def _score(
     # float16 has no fast arithmetic; longdouble and whole numbers are worked on as float64
     real = np.dtype(np.float32 if array.dtype in (np.float16, np.float32) else np.float64)
     kind = _BITS[real.itemsize]
-    tolerance = TOLERANCE.get(array.dtype.itemsize if array.dtype.kind == "f" else 8, TOLERANCE[8])
+    tolerance = tolerance_of(array.dtype)
     scores = np.empty(n, real)
 
     def kernel(rows: int) -> Kernel:
@@ -253,10 +268,10 @@ def _score(
             np.subtract(out, 1, out=out)
             np.abs(out, out=out)
             if not out.max() <= tolerance:  # true for NaN as well
-                _refuse(x, first, tolerance, name)
+                refuse(x, tolerance, lambda i: f"{name}: row {first + i}")
             if not rule(x, x.reshape(-1).view(kind), starts[:r], out):
                 if x.min() < 0:
-                    _refuse(x, first, tolerance, name)
+                    refuse(x, tolerance, lambda i: f"{name}: row {first + i}")
                 x = x + 0.0  # what had a sign was -0.0, and no longer has
                 rule(x, x.reshape(-1).view(kind), starts[:r], out)
 
@@ -264,18 +279,3 @@ def _score(
 
     sweep(array, kernel, rows=block_rows(width * real.itemsize, block), threads=threads)
     return scores
-
-
-def _refuse(x: Array, first: int, tolerance: float, name: str) -> None:
-    """Name the first row of a block that is no distribution, and what is wrong with it."""
-    for row, values in enumerate(x.astype(np.float64), start=first):
-        total = values.sum()
-        if not np.isfinite(values).all():
-            wrong = f"holds {values[~np.isfinite(values)][0]}"
-        elif values.min() < 0:
-            wrong = f"holds {values.min():.6g}, and no probability is negative"
-        elif abs(total - 1) > tolerance * 0.999:  # the block was summed in a shorter type
-            wrong = f"sums to {total:.6g}"
-        else:
-            continue
-        raise DistributionError(f"{name}: row {row} is no distribution: {wrong}.")

@@ -1,0 +1,180 @@
+"""How much each modality contributes: accuracy gaps, Shapley values, and how uneven they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import factorial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.checks import as_array, check_count, check_shape
+from labelwise.errors import InputError, ShapeError
+from labelwise.functional.metrics import accuracy
+
+Floats = NDArray[np.float64]
+
+
+def top1_gaps(modal_probs: Any, probs: Any, y: Any) -> Floats:
+    """Return Δ_m = accuracy of modality m's own head - accuracy of the fused head, (M,).
+
+    Args:
+        modal_probs: (n, M, C) of the unimodal heads.
+        probs: (n, C) of the fused head.
+        y: (n,) class indices.
+
+    Returns:
+        (M,) in [-1, 1]; negative where fusion beats the modality alone.
+
+    Raises:
+        ShapeError: shapes do not match.
+        DistributionError: a row is no distribution.
+        InputError: a label is out of range, or there is no sample.
+
+    Source:
+        RL-MBA, adaptive modality contribution balancing.
+    """
+    heads = as_array(modal_probs, "modal_probs")
+    check_shape(heads, "modal_probs", ("n", "M", "C"), (None, None, None))
+    fused = accuracy(probs, y)
+    return np.array([accuracy(heads[:, m], y) - fused for m in range(heads.shape[1])])
+
+
+def shapley(values: Any) -> Floats:
+    """Return the Shapley values of M modalities from the worth of all 2^M coalitions, exactly.
+
+    φ_m = Σ over coalitions S without m of |S|! (M - |S| - 1)! / M! (v(S ∪ m) - v(S)); they sum to v(all) - v(none).
+
+    Args:
+        values: (..., 2^M) the worth of each coalition; bit m of its number is set where modality m is in it, so that
+            values[..., 0] is worth of none and values[..., -1] of all.
+
+    Returns:
+        (..., M) float64. O(M 2^M) time for each.
+
+    Raises:
+        ShapeError: the last axis is no power of 2 of at least 2.
+        InputError: a value is not finite.
+
+    Source:
+        Shapley 1953, "A Value for n-Person Games".
+    """
+    v = as_array(values, "values").astype(np.float64)
+    size = v.shape[-1] if v.ndim else 0
+    m = size.bit_length() - 1
+    if size < 2 or size != 2**m:
+        raise ShapeError(f"values must have shape (..., 2^M) with M >= 1; it has shape {v.shape}.")
+    if not np.isfinite(v).all():
+        raise InputError("values must be finite; a coalition has no worth.")
+    masks = np.arange(size)
+    members = np.bitwise_count(masks)
+    phi = np.empty((*v.shape[:-1], m))
+    weight = np.array([factorial(s) * factorial(m - s - 1) / factorial(m) for s in range(m)])
+    for one in range(m):
+        without = masks[masks >> one & 1 == 0]
+        phi[..., one] = (v[..., without | 1 << one] - v[..., without]) @ weight[members[without]]
+    return phi
+
+
+def shapley_sampled(
+    worth: Callable[[int], float], modalities: int, orders: int, rng: np.random.Generator
+) -> Floats:
+    """Return Shapley values estimated from random orders in which modalities join, for when 2^M is too many.
+
+    Each order adds v(those before m and m) - v(those before m) to φ_m; the mean over orders is unbiased, and sums to
+    v(all) - v(none) whatever the orders.
+
+    Args:
+        worth: returns v of a coalition given as a number, bit m set where modality m is in it; called once for each
+            coalition that comes up.
+        modalities: M.
+        orders: how many orders are drawn.
+        rng: draws them.
+
+    Returns:
+        (M,) float64.
+
+    Raises:
+        InputError: M or `orders` is below 1.
+
+    Source:
+        Castro, Gómez, Tejada 2009, "Polynomial Calculation of the Shapley Value Based on Sampling".
+    """
+    m = check_count(modalities, "modalities", 1)
+    known: dict[int, float] = {}
+
+    def v(mask: int) -> float:
+        if mask not in known:
+            known[mask] = float(worth(mask))
+        return known[mask]
+
+    phi = np.zeros(m)
+    for _ in range(check_count(orders, "orders", 1)):
+        mask = 0
+        for one in rng.permutation(m).tolist():
+            phi[one] += v(mask | 1 << one) - v(mask)
+            mask |= 1 << one
+    return phi / orders
+
+
+def dispersion(phi: Any) -> Floats:
+    """Return D(φ), how unevenly modalities contribute: |φ_1 - φ_2| for two of them, their variance (ddof 0) for more.
+
+    Args:
+        phi: (..., M) contributions, M >= 1.
+
+    Returns:
+        (...) float64, at least 0; 0 for M = 1.
+
+    Raises:
+        ShapeError: there is no modality.
+
+    Source:
+        RL-MBA, supplement.
+    """
+    v = as_array(phi, "phi").astype(np.float64)
+    if not v.ndim or not v.shape[-1]:
+        raise ShapeError(f"phi must have shape (..., M) with M >= 1; it has shape {v.shape}.")
+    return np.asarray(np.abs(v[..., 0] - v[..., 1]) if v.shape[-1] == 2 else v.var(axis=-1))
+
+
+def contribution_shares(phi: Any) -> Floats:
+    """Return |φ_m| / Σ |φ|, each modality's share of what all contribute; even shares where none contributes.
+
+    Args:
+        phi: (..., M) contributions, M >= 1.
+
+    Returns:
+        (..., M) float64, sums to 1.
+
+    Raises:
+        ShapeError: there is no modality.
+
+    Source:
+        Shen et al. 2023, "Towards Balanced Active Learning for Multimodal Classification" (BMMAL).
+
+    Deviations:
+        The authors' code gives NaN, 0/0, where no modality contributes.
+    """
+    size = np.abs(as_array(phi, "phi").astype(np.float64))
+    if not size.ndim or not size.shape[-1]:
+        raise ShapeError(f"phi must have shape (..., M) with M >= 1; it has shape {size.shape}.")
+    total = size.sum(axis=-1, keepdims=True)
+    return np.where(total > 0, size / np.where(total > 0, total, 1), 1 / size.shape[-1])
+
+
+def balancing_scales(shares: Any) -> Floats:
+    """Return 1 - (c_max - c_m): 1 for the strongest modality, less for weaker ones.
+
+    Args:
+        shares: (..., M) of `contribution_shares`.
+
+    Returns:
+        (..., M) float64 in [0, 1].
+
+    Source:
+        Shen et al. 2023, BMMAL; for more than two modalities the form is ours.
+    """
+    c = as_array(shares, "shares").astype(np.float64)
+    return np.asarray(1 - (c.max(axis=-1, keepdims=True) - c))
