@@ -14,7 +14,11 @@ from labelwise.strategies.base import Strategy
 WIDTH, MODALITIES, DRAWS = 8, 2, 4
 KINDS = ("random", "duplicates", "constant", "sure")
 # Parameters that make a strategy that trains something quick enough for hundreds of tests.
-QUICK: dict[str, dict[str, Any]] = {}
+QUICK: dict[str, dict[str, Any]] = {
+    "uncertain-gcn": {"steps": 2, "width": 8, "candidates": 2_000},
+    "core-gcn": {"steps": 2, "width": 8, "candidates": 2_000},
+    "cdal-rl": {"steps": 2, "width": 4, "candidates": 50},
+}
 
 
 def signals(names: frozenset[str], n: int, classes: int, kind: str = "random", seed: int = 0) -> Signals:
