@@ -237,13 +237,13 @@ def _answers(targets: Array, answers: int | None, rng: np.random.Generator | Non
         )
     # Answers are spread evenly over the targets; each is a class drawn by the target's mean probabilities.
     which = np.minimum(((np.arange(answers) + rng.random()) * m / answers).astype(np.int64), m - 1)
-    level = rng.random(answers)
+    level = 1 - rng.random(answers)  # in (0, 1], which no class of probability 0 is drawn by
     weights = np.empty((answers, s))
     for target in np.unique(which):
         p = targets[target].astype(np.float64)
         steps = np.cumsum(p.sum(axis=0))
         here = np.flatnonzero(which == target)
-        weights[here] = p[:, np.searchsorted(steps, level[here] * steps[-1], side="right")].T
+        weights[here] = p[:, np.searchsorted(steps, level[here] * steps[-1])].T
     return np.asarray(weights / (answers * weights.sum(axis=1, keepdims=True)))
 
 
