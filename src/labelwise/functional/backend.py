@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import array_api_compat
+import array_api_compat.numpy
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +23,7 @@ BLOCK_BYTES = (
 
 def is_tensor(values: Any) -> bool:
     """Tell whether values are a torch tensor, without importing torch."""
-    return bool(array_api_compat.is_torch_array(values))
+    return not isinstance(values, np.ndarray) and bool(array_api_compat.is_torch_array(values))
 
 
 def points(values: Any, name: str, width: int | None = None) -> Any:
@@ -52,7 +53,8 @@ def namespace(*arrays: Any) -> Any:
     tensors = [a for a in arrays if is_tensor(a)]
     if tensors and (len(tensors) < len(arrays) or len({str(t.device) for t in tensors}) > 1):
         raise InputError("Give all arrays as NumPy arrays, or all as torch tensors of one device.")
-    return array_api_compat.array_namespace(*arrays)
+    # asking array_api_compat takes longer than many a kernel
+    return array_api_compat.array_namespace(*arrays) if tensors else array_api_compat.numpy
 
 
 def kind_of(array: Any, xp: Any) -> Any:
@@ -69,6 +71,21 @@ def block(array: Any, rows: Any, xp: Any) -> Any:
             rows = xp.asarray(rows, device=array.device)
         return array[rows].to(kind_of(array, xp)).contiguous()
     return np.ascontiguousarray(array[rows], dtype=kind_of(array, xp))
+
+
+def rounding(array: Any) -> tuple[float, float]:
+    """Return (half a last place at 1, the least normal number) of matrix products of the array's type.
+
+    Torch may be told to multiply float32 with fewer digits; they are counted then.
+    """
+    kept = {4: 2.0**-24, 8: 2.0**-53}[array.dtype.itemsize]
+    tiny = {4: 2.0**-126, 8: 2.0**-1022}[array.dtype.itemsize]
+    if is_tensor(array) and array.dtype.itemsize == 4:
+        import torch
+
+        if torch.get_float32_matmul_precision() != "highest":
+            kept = 2.0**-8
+    return kept, tiny
 
 
 def rows_per_block(width: int) -> int:
