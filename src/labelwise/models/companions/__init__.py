@@ -1,0 +1,1 @@
+"""Recipes that train something beside the classifier and answer it as a named scalar."""
