@@ -79,10 +79,3 @@ def test_a_spec_holds_them_as_plain_tables_and_keeps_its_id():
     assert read_spec(first.values()).id == first.id
     assert spec(first={"weight": 2.0, "name": "pair"}, rest=["margin"]).id == first.id  # whatever their order
     assert spec(first={"name": "pair", "weight": 2.5}, rest=["margin"]).id != first.id
-
-
-def test_a_spec_with_a_wrong_inner_name_is_refused():
-    with pytest.raises(
-        InputError, match="first of 'pair': No strategy is named 'margn'. Did you mean 'margin'"
-    ):
-        spec(first="margn")

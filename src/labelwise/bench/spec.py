@@ -23,7 +23,6 @@ from labelwise.errors import InputError, did_you_mean
 from labelwise.events import Plan
 from labelwise.models import TABLE as RECIPES
 from labelwise.strategies import TABLE as STRATEGIES
-from labelwise.strategies import make
 
 _INT_BITS = 64  # of a number in a spec
 
@@ -92,8 +91,6 @@ class Spec(BaseModel):
                 raise InputError(
                     f"{what}.{key} is unknown for {named.name!r}. {did_you_mean(key, parameters)}"
                 )
-        if what == "strategy":  # cheap to make, and it checks the strategies within strategies
-            make(named.name, **named.params)
         return named
 
     def values(self) -> dict[str, Any]:
