@@ -28,8 +28,8 @@ class LossPrediction(Strategy):
     Cost:
         O(n) time and memory; the module hardly slows training and answers in the classifier's pass.
     When:
-        Losses that differ in more than the classes' probabilities show: noise, regression-like tasks; a few
-        hundred labels at least, for the module learns from them alone.
+        A few hundred labels at least, for the module learns from them alone; training it slows the classifier, so
+        compare with random on the same recipe.
     Source:
         Yoo, Kweon 2019, "Learning Loss for Active Learning".
     Deviations:
@@ -54,7 +54,7 @@ class Vaal(Strategy):
     When:
         The labelled samples miss a part of the pool that can be seen in the inputs; blind to classes.
     Source:
-        Sinha, Ebrahimi, Darrell 2019, "Variational Adversarial Active Learning", algorithm 2.
+        Sinha, Ebrahimi, Darrell 2019, "Variational Adversarial Active Learning"; code of its authors.
     Deviations:
         None. DeepAL+ asks for the largest D of a discriminator that learned 1 for both parts; that is wrong and not
         followed.
@@ -78,8 +78,8 @@ class Waal(Strategy):
     When:
         Large batches of images, where uncertainty alone fills them with near copies.
     Source:
-        Shui, Zhou, Gagné, Wang 2020, "Deep Active Learning: Unified and Principled Method for Query and Training",
-        equation 8; code of its authors.
+        Shui, Zhou, Gagné, Wang 2020, "Deep Active Learning: Unified and Principled Method for Query and Training";
+        code of its authors.
     Deviations:
         Probabilities count as at least 1.2e-38, the smallest normal float32: with the code's ln 0 samples would be
         last whatever the critic says.
@@ -117,8 +117,8 @@ def waal_cost(probs: Any, critic: Any, weight: float = 10.0) -> NDArray[np.float
         InputError: the critic says NaN, which cannot be ranked; the message names the row.
 
     Source:
-        Shui, Zhou, Gagné, Wang 2020, "Deep Active Learning: Unified and Principled Method for Query and Training",
-        equation 8; code of its authors.
+        Shui, Zhou, Gagné, Wang 2020, "Deep Active Learning: Unified and Principled Method for Query and Training";
+        code of its authors.
     """
     p, d = check_probs(probs), as_array(critic, "critic")
     check_shape(d, "critic", ("n",), (len(p),))

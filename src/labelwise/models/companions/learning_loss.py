@@ -36,7 +36,7 @@ def ranking_loss(predicted: Tensor, target: Tensor, margin: float = 1.0) -> Tens
         ShapeError: the two are not (B,) with the same even B.
 
     Source:
-        Yoo, Kweon 2019, "Learning Loss for Active Learning", equation 2.
+        Yoo, Kweon 2019, "Learning Loss for Active Learning"; public code of Mephisto405.
     """
     if predicted.shape != target.shape or predicted.ndim != 1 or len(predicted) % 2 or not len(predicted):
         raise ShapeError(
@@ -58,7 +58,7 @@ class LossModule(Companion):
         units: of each map's layer.
 
     Source:
-        Yoo, Kweon 2019, figure 2.
+        Yoo, Kweon 2019, "Learning Loss for Active Learning".
     """
 
     reads_maps = True

@@ -32,7 +32,7 @@ def vae_loss(x: Tensor, decoded: Tensor, mean: Tensor, log_variance: Tensor, bet
         beta: β.
 
     Source:
-        Sinha, Ebrahimi, Darrell 2019, "Variational Adversarial Active Learning", equation 1; code of its authors.
+        Sinha, Ebrahimi, Darrell 2019, "Variational Adversarial Active Learning"; code of its authors.
     """
     divergence = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum()
     return mse_loss(decoded, x) + beta * divergence
@@ -46,7 +46,7 @@ def adversarial_loss(of_labelled: Tensor, of_unlabelled: Tensor) -> Tensor:
         of_unlabelled: (u,) likewise.
 
     Source:
-        Sinha, Ebrahimi, Darrell 2019, equation 2.
+        Sinha, Ebrahimi, Darrell 2019, "Variational Adversarial Active Learning"; code of its authors.
     """
     return _as(of_labelled, 1.0) + _as(of_unlabelled, 1.0)
 
@@ -61,7 +61,7 @@ def discriminator_loss(of_labelled: Tensor, of_unlabelled: Tensor) -> Tensor:
         of_unlabelled: (u,) likewise.
 
     Source:
-        Sinha, Ebrahimi, Darrell 2019, equation 3.
+        Sinha, Ebrahimi, Darrell 2019, "Variational Adversarial Active Learning"; code of its authors.
     """
     return _as(of_labelled, 1.0) + _as(of_unlabelled, 0.0)
 

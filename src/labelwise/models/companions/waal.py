@@ -30,7 +30,7 @@ def wasserstein_estimate(of_unlabelled: Tensor, of_labelled: Tensor, gamma: floa
 
     Source:
         Shui, Zhou, Gagné, Wang 2020, "Deep Active Learning: Unified and Principled Method for Query and
-        Training", section 4.
+        Training"; code of its authors.
     """
     return of_unlabelled.mean() - gamma * of_labelled.mean()
 
