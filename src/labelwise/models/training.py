@@ -167,7 +167,7 @@ def train(
     if len(x) == 1:  # batch norm compares samples: one sample is shown twice
         x, y = x.expand(2, *x.shape[1:]), y.expand(2)
     n, device = len(x), x.device
-    optimiser = _optimiser(network, training, device)
+    optimiser = optimiser_for(network, training, device)
     if optimiser_state is not None:
         groups = optimiser.state_dict()["param_groups"]  # the settings are those of `training`
         optimiser.load_state_dict({"state": dict(optimiser_state), "param_groups": groups})
@@ -202,12 +202,12 @@ def train(
             if progress is not None and (step % _TELL_EVERY == 0 or step == training.epochs * len(sizes)):
                 progress(step, training.epochs * len(sizes))
         mean = float(total) / n
-        _check_loss(mean, "loss", epoch, training)
+        check_loss(mean, "loss", epoch, training)
         notes = {"loss": mean, "accuracy": int(right) / n, "epochs": epoch + 1}
         if validation is None or training.patience is None:
             continue
         seen = mean_loss(network, *validation, prepare, training.batch_size)
-        _check_loss(seen, "validation loss", epoch, training)
+        check_loss(seen, "validation loss", epoch, training)
         if best is None or seen < best[0]:
             best = (seen, epoch, copy.deepcopy(network.state_dict()), copy.deepcopy(optimiser.state_dict()))
         elif epoch - best[1] >= training.patience:
@@ -244,7 +244,7 @@ def mean_loss(network: nn.Module, x: Tensor, y: Tensor, prepare: Prepare, block:
     return float(sum(float(loss) for loss in losses)) / len(y)
 
 
-def _check_loss(value: float, name: str, epoch: int, training: Training) -> None:
+def check_loss(value: float, name: str, epoch: int, training: Training) -> None:
     if not math.isfinite(value):
         raise TrainingError(
             f"The {name} must stay a number; it is {value} in epoch {epoch + 1} with lr {training.lr:g}. Try "
@@ -252,7 +252,7 @@ def _check_loss(value: float, name: str, epoch: int, training: Training) -> None
         )
 
 
-def _optimiser(network: nn.Module, training: Training, device: torch.device) -> torch.optim.Optimizer:
+def optimiser_for(network: nn.Module, training: Training, device: torch.device) -> torch.optim.Optimizer:
     parameters: Iterator[nn.Parameter] = (p for p in network.parameters() if p.requires_grad)
     lr, decay, fused = training.lr, training.weight_decay, can_fuse(device)
     if training.optimiser == "sgd":

@@ -20,7 +20,7 @@ from labelwise.models.companions.beside import Beside, Companion, CompanionPredi
 from labelwise.models.device import can_fuse, pick_device, seeded, threads
 from labelwise.models.inputs import Reader
 from labelwise.models.torch import TorchRecipe
-from labelwise.models.training import Prepare, Training, _optimiser, augmented, batch_sizes
+from labelwise.models.training import Prepare, Training, augmented, batch_sizes, optimiser_for
 from labelwise.seeds import derived_seed
 from labelwise.signals import Needs
 
@@ -33,7 +33,7 @@ class Descent:
     def __init__(self, network: nn.Module, training: Training, n: int, device: torch.device) -> None:
         self.network, self.training = network, training
         self.steps = len(batch_sizes(n, training.batch_size))
-        self.optimiser = _optimiser(network, training, device)
+        self.optimiser = optimiser_for(network, training, device)
         self.done = 0
 
     def __call__(self, loss: Tensor, *others: torch.optim.Optimizer) -> None:

@@ -15,7 +15,7 @@ from labelwise.errors import InputError, ShapeError
 from labelwise.models.companions.beside import Companion, Seen, watch
 from labelwise.models.companions.common import CompanionRecipe, Descent, Lesson, adam
 from labelwise.models.device import autocast, pick_precision
-from labelwise.models.training import _check_loss
+from labelwise.models.training import check_loss
 
 
 def ranking_loss(predicted: Tensor, target: Tensor, margin: float = 1.0) -> Tensor:
@@ -144,7 +144,7 @@ class LearningLossRecipe(CompanionRecipe):
                 hits = (logits.argmax(1) == y).sum()
                 sums += torch.stack([losses.detach().sum(), hits, order.detach() * len(y)])
             loss, accuracy, ranking = (sums / len(lesson.x)).tolist()
-            _check_loss(loss + ranking, "loss", epoch, self)
+            check_loss(loss + ranking, "loss", epoch, self)
             notes = {"loss": loss, "accuracy": accuracy, "epochs": epoch + 1, "ranking_loss": ranking}
         return module, notes
 

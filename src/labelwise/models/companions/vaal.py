@@ -15,7 +15,7 @@ from labelwise.errors import InputError
 from labelwise.models.companions.beside import Companion, Seen
 from labelwise.models.companions.common import CompanionRecipe, Lesson, Stream, adam, update
 from labelwise.models.companions.vae import Encoder, Vae
-from labelwise.models.training import _check_loss, batch_sizes
+from labelwise.models.training import check_loss, batch_sizes
 
 
 def vae_loss(x: Tensor, decoded: Tensor, mean: Tensor, log_variance: Tensor, beta: float = 1.0) -> Tensor:
@@ -192,7 +192,7 @@ class VaalRecipe(CompanionRecipe):
                 sums += torch.stack([seen.detach(), told_apart.detach()])
                 lesson.tell((self.epochs + epoch) * steps + step + 1, 2 * self.epochs * steps)
             vae_, judge_ = (sums / steps).tolist()
-            _check_loss(vae_ + judge_, "loss of the autoencoder", epoch, replace(self, lr=self.companion_lr))
+            check_loss(vae_ + judge_, "loss of the autoencoder", epoch, replace(self, lr=self.companion_lr))
             notes = {"vae_loss": vae_, "discriminator_loss": judge_}
         return Recogniser(vae.encoder, judge).eval(), notes
 

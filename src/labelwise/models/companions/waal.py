@@ -15,7 +15,7 @@ from labelwise.errors import InputError, ShapeError
 from labelwise.models.companions.beside import Companion, Seen, watch
 from labelwise.models.companions.common import CompanionRecipe, Descent, Lesson, Stream, adam, update
 from labelwise.models.device import autocast, pick_precision
-from labelwise.models.training import _check_loss
+from labelwise.models.training import check_loss
 
 Critic = Callable[[Tensor], Tensor]  # (b, D) -> (b,)
 
@@ -206,7 +206,7 @@ class WaalRecipe(CompanionRecipe):
                     [loss.detach(), hits / len(y), distance.detach(), penalty.detach()]
                 ) * len(y)
             loss_, accuracy, distance_, penalty_ = (sums / len(lesson.x)).tolist()
-            _check_loss(loss_ + distance_ + penalty_, "loss", epoch, self)
+            check_loss(loss_ + distance_ + penalty_, "loss", epoch, self)
             notes = {"loss": loss_, "accuracy": accuracy, "epochs": epoch + 1}
             if others:
                 notes |= {"wasserstein": distance_, "gradient_penalty": penalty_}
