@@ -7,8 +7,10 @@ from model_data import NOBODY, first, halves
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
-from labelwise.data.base import ArrayDataset
+from labelwise.campaign import Campaign
+from labelwise.data.base import ArrayDataset, Task
 from labelwise.errors import TrainingError
+from labelwise.events import Plan
 from labelwise.models import make
 from labelwise.models.probes import BIM_EPS, BIM_STEPS, FAR, OVERSHOOT, PROBES, RHO, bim, boundary, deepfool
 from labelwise.models.probes import sharpness as sharp
@@ -16,6 +18,8 @@ from labelwise.models.probes import sharpness_rise as rise
 from labelwise.models.torch import TorchRecipe
 from labelwise.seeds import generator
 from labelwise.signals import Signals
+from labelwise.store.memory import MemoryStore
+from labelwise.strategies import make as strategy
 
 ALL = frozenset(f"scalars.{name}" for name in PROBES)
 SMALL = {"width": 4, "epochs": 2, "batch_size": 8, "device": "cpu"}
@@ -239,6 +243,27 @@ def test_a_network_that_begins_in_place_is_probed_too():
 def test_probes_are_given_for_the_pool_only():
     gives = make("cnn").gives
     assert gives.pool - gives.labelled == gives.pool - gives.validation == ALL
+
+
+@pytest.mark.parametrize("name,recipe", [("deepfool", "dfal"), ("bim", "mlp"), ("saal", "mlp")])
+def test_a_campaign_by_probes_asks_the_same_after_restarts(name, recipe):
+    data, y = halves(60, (8, 8))
+    task = Task("halves", data, ("a", "b"), np.arange(60))
+
+    def run(fresh):
+        store, asks, made = MemoryStore(), [], make(recipe, **SMALL)
+        plan = Plan(seed=3, start=6, batch=4, budget=18, candidates=20)
+        campaign = Campaign(task, made, strategy(name), store, plan)
+        while ids := campaign.ask():
+            asks.append(ids)
+            campaign.tell([(i, int(y[i])) for i in ids])
+            if fresh:
+                campaign = Campaign(task, made, strategy(name), store)
+        return asks
+
+    once = run(fresh=False)
+    assert sum(map(len, once)) == 18
+    assert run(fresh=True) == once
 
 
 def test_a_probe_that_is_no_number_is_refused():

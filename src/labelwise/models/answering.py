@@ -21,7 +21,7 @@ from labelwise.models.base import Ids, Progress
 from labelwise.models.device import seeded, threads
 from labelwise.models.draws import Masks
 from labelwise.models.inputs import Reader
-from labelwise.models.probes import PROBES
+from labelwise.models.probes import PROBES, Probe
 from labelwise.models.saved import folded, to_plain
 from labelwise.models.training import Prepare
 from labelwise.signals import Signals
@@ -103,15 +103,14 @@ class TorchPredictor:
         probes = {name: PROBES[name[8:]] for name in sorted(names) if name.startswith("scalars.")}
         parts: dict[str, Any] = {}
         start, first = 0, True
-        # convolutions take deterministic algorithms on CUDA: a gradient must not differ from one call to the next
-        with threads(self.recipe.threads), seeded(self.seed, device), _Tap(self._fast) as tap:
+        with threads(self.recipe.threads), _Tap(self._fast) as tap:
             while first or start < ids.size:
                 held = self.reader.read(data, ids[start : start + block]) if ids.size else self._nothing()
                 try:
                     x = prepare(as_tensor(held, device))
                     answer = self._answer(x, names, tap, masks)
-                    with torch.inference_mode(False):  # gradients, whatever the caller has switched off
-                        answer |= {name: probe(self.network, x) for name, probe in probes.items()}
+                    if probes:
+                        answer |= self._probe(x, probes)
                 except torch.cuda.OutOfMemoryError:
                     if block == 1:
                         raise
@@ -133,6 +132,12 @@ class TorchPredictor:
         first = next(iter(self.reader.scales.values()))
         shape = first.shape if len(self.reader.scales) == 1 else self.reader.shape
         return np.zeros((0, *shape), dtype=np.float32)
+
+    def _probe(self, x: Tensor, probes: Mapping[str, Probe]) -> dict[str, Tensor]:
+        # gradients, whatever the caller has switched off; by deterministic algorithms on CUDA, where they would
+        # differ from one call to the next
+        with torch.inference_mode(False), seeded(self.seed, x.device):
+            return {name: probe(self.network, x) for name, probe in probes.items()}
 
     @torch.inference_mode()
     def _answer(self, x: Tensor, names: frozenset[str], tap: _Tap, masks: Masks) -> dict[str, Tensor]:

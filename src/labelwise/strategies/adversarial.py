@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import check_name
-from labelwise.functional.batches import top
+from labelwise.functional.batches import kmeans_pp, top
 from labelwise.signals import Needs, View
 from labelwise.strategies.base import Proposal, Strategy
 
@@ -78,7 +78,7 @@ class Saal(Strategy):
 
     Formula:
         argmax_x ℓ(w + ε; x, ŷ), minus ℓ(w; x, ŷ) for the variant "diff"; ε = ρ w² ⊙ g / ‖|w| ⊙ g‖, g = ∇_w ℓ(w; x, ŷ),
-        ρ = 0.05. With `diverse`, k-means++ draws on these numbers: the largest first, then each with probability
+        ρ = 0.05. With `diverse`, k-means++ on these numbers: the largest first, then each is drawn with probability
         proportional to its squared distance to the nearest chosen one.
     Cost:
         O(n log b) here, O(n b) if diverse; the signal costs the predictor two forward passes and one backward pass a
@@ -111,24 +111,6 @@ class Saal(Strategy):
 
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         values = _scalar(view, self._signal)
-        rows = top(values, len(values) if self.diverse else n, rng)
         if self.diverse:  # no score a sample: which are chosen depends on those before
-            return Proposal(rows[_spread(values[rows], n, rng)])
-        return Proposal(rows, values)
-
-
-def _spread(values: NDArray[Any], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return min(n, m) rows of (m,) numbers: the first, then by squared distance; equal ones left over last, in order."""
-    rows = np.zeros(min(n, len(values)), np.int64)
-    apart = np.full(len(values), np.inf)
-    for i in range(1, len(rows)):
-        apart = np.minimum(apart, (values - values[rows[i - 1]]) ** 2)
-        weights = np.cumsum(apart)
-        if weights[-1] == 0:
-            left = np.setdiff1d(np.arange(len(values)), rows[:i])
-            rows[i:] = left[: len(rows) - i]
-            break
-        # right of all rows of weight 0, and not beyond the last row of weight above 0, which rounding could reach
-        row = np.searchsorted(weights, rng.uniform(0, weights[-1]), side="right")
-        rows[i] = min(row, np.flatnonzero(apart)[-1])
-    return rows
+            return Proposal(kmeans_pp(values[:, None], n, rng, first="norm"))
+        return Proposal(top(values, n, rng), values)
