@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from labelwise.errors import InputError, ShapeError
 from labelwise.functional import graph_convolution as gcn
+from labelwise.functional.batches import k_center
 from labelwise.seeds import generator
 
 GOLDEN = cases("seqgcn")
@@ -45,8 +46,6 @@ def test_golden_forward_and_loss(graph):
 
 
 def test_golden_k_center_on_the_hidden_layer(graph):
-    from labelwise.functional.batches.centres import k_center
-
     given, wanted = graph
     units = gcn.unit_rows(given["features"])
     features = gcn.hidden(gcn.propagate(units, units), given["W1"], given["b1"])

@@ -15,9 +15,14 @@ WIDTH, MODALITIES, DRAWS = 8, 2, 4
 KINDS = ("random", "duplicates", "constant", "sure")
 # Parameters that make a strategy that trains something quick enough for hundreds of tests.
 QUICK: dict[str, dict[str, Any]] = {
+    "batch-bald": {"num_samples": 32},
+    "epig": {"targets": 10, "answers": 50},
+    # ids begin at 1000, and a test renames them sevenfold; label 0 is one however many classes there are
+    "grand-oracle": {"truth": np.zeros(60_000, np.int64)},
     "uncertain-gcn": {"steps": 2, "width": 8, "candidates": 2_000},
     "core-gcn": {"steps": 2, "width": 8, "candidates": 2_000},
     "cdal-rl": {"steps": 2, "width": 4, "candidates": 50},
+    "discriminative": {"parts": 3},
 }
 
 
@@ -39,11 +44,18 @@ def signals(names: frozenset[str], n: int, classes: int, kind: str = "random", s
     def normal(*axes: int) -> np.ndarray:
         return rng.normal(size=(distinct, *axes)).astype(np.float32)[rows]
 
+    held: dict[str, np.ndarray] = {}
+
+    def last_layer() -> np.ndarray:  # logits as they come of the embeddings, where these are asked for, too
+        if "embeddings" not in held:
+            return normal(classes)
+        return held["embeddings"] @ rng.normal(size=(WIDTH, classes)).astype(np.float32)
+
     makers: dict[str, Any] = {
         "probs": simplex,
-        "logits": lambda: normal(classes),
+        "logits": last_layer,
         "draws": lambda: simplex(DRAWS),
-        "embeddings": lambda: normal(WIDTH),
+        "embeddings": lambda: held.setdefault("embeddings", normal(WIDTH)),
         "features": lambda: normal(WIDTH),
         "modal_probs": lambda: simplex(MODALITIES),
         "modal_embeddings": lambda: tuple(normal(WIDTH) for _ in range(MODALITIES)),

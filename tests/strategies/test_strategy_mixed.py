@@ -216,3 +216,11 @@ def test_labelled_ids_count_even_where_nothing_is_needed_of_them():
     assert found.propose(v, 2, generator(0)).notes["proposed_by"] == "then"
     nobody = View(v.pool, Signals(np.empty(0, np.int64)), v.validation, 2)
     assert found.propose(nobody, 2, generator(0)).notes["proposed_by"] == "first"
+
+
+def test_a_regime_starts_with_typical_samples_by_default():
+    strategy = make("regime")
+    assert (strategy.low, strategy.high) == (make("typiclust"), make("margin"))
+    cold = make("regime", low={"name": "typiclust", "space": "features"})
+    assert cold.cold_needs.pool == {"features"}
+    assert "probs" in cold.needs.pool

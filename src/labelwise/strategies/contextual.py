@@ -9,8 +9,7 @@ import numpy as np
 
 from labelwise.checks import Array, check_count
 from labelwise.functional.backend import placed, to_numpy
-from labelwise.functional.batches import top
-from labelwise.functional.batches.centres import k_center
+from labelwise.functional.batches import k_center, top
 from labelwise.functional.contextual_diversity import reward
 from labelwise.functional.scores import check_probs
 from labelwise.signals import Needs, View

@@ -13,8 +13,7 @@ from labelwise.checks import Array, check_count
 from labelwise.errors import InputError
 from labelwise.functional import graph_convolution as gcn
 from labelwise.functional.backend import placed, to_numpy
-from labelwise.functional.batches import top
-from labelwise.functional.batches.centres import k_center
+from labelwise.functional.batches import k_center, top
 from labelwise.signals import View
 from labelwise.strategies.base import InSpace, Proposal
 
