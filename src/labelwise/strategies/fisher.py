@@ -25,8 +25,8 @@ class Bait(Strategy):
         Full: O((CD)³) once, then O(m (CD + C²) C + (CD)² C) a pick for m candidates; 8 (5 (CD)² + 2 m C²) bytes.
         Diagonal: O(m CD) once, then far less a pick; O(CD) memory beside the arrays.
     When:
-        Small and medium batches on good embeddings, where time for selection is no matter; the best of the gradient
-        methods while C·D is some thousands.
+        Small and medium batches, a linear last layer on good embeddings, C·D of at most some thousands, and minutes to
+        spare for selection.
     Source:
         Ash, Goel, Krishnamurthy, Kakade 2021, "Gone Fishing: Neural Active Learning with Fisher Embeddings".
     Deviations:
