@@ -12,7 +12,8 @@ from labelwise.data.base import ArrayDataset, Labelled, Task
 from labelwise.seeds import generator
 from labelwise.signals import Needs, Signals
 
-EVERYTHING = frozenset({"probs", "logits", "embeddings"})
+SCALARS = ("boundary", "bim", "sharpness", "sharpness_rise", "predicted_loss", "discriminator", "critic")
+EVERYTHING = frozenset({"probs", "logits", "embeddings", "draws", *(f"scalars.{name}" for name in SCALARS)})
 
 
 def task(
@@ -51,9 +52,13 @@ class FakePredictor:
         x = np.asarray(data.batch(np.asarray(ids))["table"], dtype=float)
         scale = generator(self.seed, "scale").uniform(0.5, 1.5, len(self.mean))
         logits = x.sum(axis=1, keepdims=True) * scale * np.arange(len(self.mean)) - np.asarray(self.mean) ** 2
-        e = np.exp(logits - logits.max(axis=1, keepdims=True))
-        parts = {"probs": e / e.sum(axis=1, keepdims=True), "logits": logits, "embeddings": x}
-        return Signals(ids, **{name: parts[name] for name in names})
+        shifts = generator(self.seed, "draws").normal(size=(4, len(self.mean)))
+        moved = np.stack([logits, *(logits + shift for shift in shifts)], axis=1)
+        e = np.exp(moved - moved.max(axis=-1, keepdims=True))
+        probs = e / e.sum(axis=-1, keepdims=True)
+        parts = {"probs": probs[:, 0], "logits": logits, "embeddings": x, "draws": probs[:, 1:]}
+        scalars = {n[8:]: x[:, 0] + len(n) * x[:, 1] for n in names if n.startswith("scalars.")}
+        return Signals(ids, **{n: parts[n] for n in names if n in parts}, scalars=scalars)
 
     def state_dict(self) -> dict[str, Any]:
         return {"counter": self.counter, "mean": np.asarray(self.mean)}

@@ -17,16 +17,25 @@ from labelwise.store.memory import MemoryStore
 from labelwise.store.sql import SqlStore
 from labelwise.strategies import TABLE
 from labelwise.strategies.base import Proposal, Strategy
+from strategies.strategy_views import made
 
 PLAN = Plan(seed=3, start=7, batch=5, budget=32)
+SHORT = Plan(seed=3, start=7, batch=5, budget=17)  # for the laws that are tried with every strategy
 
 
 def oracle(**kwargs):
     return SimulatedOracle(fake.truth(), 3, **kwargs)
 
 
+def quick(name):
+    """The strategy as the tests use it; one that cheats is told the truth."""
+    if name == "grand-oracle":
+        return make(name, truth=fake.truth())
+    return made(name)
+
+
 def uninterrupted(strategy, plan=PLAN, warm=False, who=None):
-    campaign = Campaign(fake.task(), fake.FakeRecipe(warm), make(strategy), MemoryStore(), plan)
+    campaign = Campaign(fake.task(), fake.FakeRecipe(warm), quick(strategy), MemoryStore(), plan)
     who = who or oracle()
     while ids := campaign.ask():
         campaign.tell(who.answer(ids))
@@ -37,15 +46,14 @@ def asks(state):
     return [(a.round, a.ids, a.scores) for a in state.asks]
 
 
-@pytest.mark.parametrize("warm", [False, True])
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name, warm", [*((name, False) for name in sorted(TABLE)), ("margin", True)])
 def test_law_r_a_campaign_reopened_at_every_step_asks_the_same(name, warm, tmp_path):
     """A fresh store object, recipe and strategy for every call; answers told one by one in another order."""
     path = tmp_path / "campaign.db"
 
     def reopened():
         store = SqlStore(path)
-        return Campaign(fake.task(), fake.FakeRecipe(warm), make(name), store, PLAN), store
+        return Campaign(fake.task(), fake.FakeRecipe(warm), quick(name), store, SHORT), store
 
     for step in range(1000):
         campaign, store = reopened()
@@ -62,7 +70,7 @@ def test_law_r_a_campaign_reopened_at_every_step_asks_the_same(name, warm, tmp_p
     else:
         pytest.fail("the campaign never ended")
     campaign, store = reopened()
-    assert asks(campaign.state) == asks(uninterrupted(name, warm=warm))
+    assert asks(campaign.state) == asks(uninterrupted(name, SHORT, warm=warm))
     store.close()
 
 
@@ -145,7 +153,7 @@ def test_law_d_a_campaign_never_touches_the_global_generator(monkeypatch):
     for name in ("rand", "randn", "randint", "random", "choice", "shuffle", "permutation", "seed", "normal"):
         monkeypatch.setattr(np.random, name, poisoned)
     for name in TABLE:
-        uninterrupted(name)
+        uninterrupted(name, SHORT)
 
 
 def test_law_c_every_strategy_starts_with_the_same_batch_and_fits_with_the_same_seeds():
@@ -159,7 +167,7 @@ def test_law_c_every_strategy_starts_with_the_same_batch_and_fits_with_the_same_
 
     starts = []
     for current in TABLE:
-        campaign = Campaign(fake.task(), Spy(), make(current), MemoryStore(), PLAN)
+        campaign = Campaign(fake.task(), Spy(), quick(current), MemoryStore(), SHORT)
         starts.append(campaign.ask())
         while ids := campaign.ask():
             campaign.tell(oracle().answer(ids))
