@@ -163,8 +163,8 @@ PROBES: dict[str, Probe] = {
 def _sharpness(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the losses (b,) before and after the step, one sample at a time.
 
-    Each sample has weights of its own after its step. Measured: vmap over samples moves the same bytes and wins for
-    networks of some thousand weights only.
+    Each sample has weights of its own after its step. Measured: vmap over samples is many times faster
+    on a network of some thousand weights, within a factor of two either way on others, and does not run every network.
     """
     losses = torch.zeros(2, len(x), device=x.device)
     weights = {name: p for name, p in network.named_parameters() if p.requires_grad}
