@@ -14,9 +14,13 @@ from labelwise.errors import InputError, ShapeError
 from labelwise.functional.backend import block, is_tensor, like, namespace, points, rows_per_block, to_numpy
 
 METHODS = ("auto", "lloyd", "mini-batch")
-SMALL = 2_000_000  # rows times centres up to which plain Lloyd iterations take about as long as mini-batches
-MINI_BATCH = 5_000
-TRAINING_ROWS, ROWS_A_CENTRE = 20_000, 64  # what mini-batches learn from at most: the larger of the two
+SMALL = 20_000_000  # rows times centres up to which plain Lloyd iterations take about as long as mini-batches
+MINI_BATCH, EPOCHS = 5_000, 10
+TRAINING_ROWS, ROWS_A_CENTRE = 20_000, 64  # what centres are learned from at most: the larger of the two
+SEEDING_ROWS, SEEDING_ROWS_A_CENTRE = (
+    5_000,
+    10,
+)  # what k-means++ seeds are drawn from: most of the time goes there
 MOST_HIERARCHICAL = 10_000  # 400 MB of distances
 LISTED = 64  # nearest rows remembered of each place
 
@@ -100,8 +104,17 @@ def squared_distances(a: Any, b: Any, xp: Any) -> Any:
     found += xp.vecdot(a, a)[:, None]
     found += xp.vecdot(b, b)[None, :]
     return (
-        xp.where(found > 0, found, xp.zeros_like(found)) if is_tensor(found) else np.maximum(found, 0, found)
+        xp.where(found > 0, found, xp.zeros_like(found))
+        if is_tensor(found)
+        else np.maximum(found, 0, out=found)
     )
+
+
+def raised(found: Any, xp: Any, *, left: bool) -> Any:
+    """Return rows with two columns more, so that a left row times a right row is -‖a - b‖² / 2."""
+    half = xp.vecdot(found, found)[:, None] / -2
+    one = xp.ones_like(half)
+    return xp.concat([found, half, one] if left else [found, one, half], axis=1)
 
 
 def nearest_centroid(x: Any, centres: Any, *, unit: bool = False) -> tuple[NDArray[np.int64], Array]:
@@ -191,8 +204,9 @@ def kmeans(
 ) -> Clustering:
     """Return k-means clusters: centres from k-means++ and Lloyd's iterations or mini-batches.
 
-    scikit-learn finds the centres on the CPU, whatever device `x` is on, and learns at most from max(20,000, 64 k)
-    rows drawn evenly, so that memory stays bounded; all rows are then assigned to their nearest centre in blocks.
+    scikit-learn finds the centres on the CPU, whatever device `x` is on. It learns from at most max(20,000, 64 k) rows
+    drawn evenly, and seeds from max(5,000, 10 k) of these, so that time and memory stay bounded; all rows are then
+    assigned to their nearest centre in blocks.
 
     Args:
         x: (n, D), n >= 1, NumPy or torch, memory maps welcome.
@@ -201,7 +215,8 @@ def kmeans(
         also: (m, D) rows that shape the centres beside those of `x` and get no cluster, such as labelled samples.
         weights: (n,) non-negative, how much each row of `x` counts; all-zero weights count alike.
         unit: scale rows to length 1 first.
-        method: "lloyd", "mini-batch" (of 5,000), or "auto": Lloyd up to n·k = 2,000,000.
+        method: "lloyd", "mini-batch" (of 5,000), or "auto": Lloyd where k times the rows it learns from is
+            at most 20,000,000.
 
     Returns:
         Centres (k, D) in NumPy, and the cluster of each row of `x`.
@@ -215,7 +230,7 @@ def kmeans(
         Arthur, Vassilvitskii 2007, "k-means++: The Advantages of Careful Seeding"; Sculley 2010, "Web-Scale K-Means
         Clustering".
     """
-    from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
@@ -234,16 +249,23 @@ def kmeans(
     drawn = np.arange(total) if total <= most else np.sort(rng.choice(total, most, replace=False))
     if not counts[drawn].any():  # all that counts was missed
         counts[:] = 1
-    sample = np.concatenate(
-        [to_numpy(rows.take(drawn[drawn < n])), to_numpy(others.take(drawn[drawn >= n] - n))]
-    )
-    settings = {"n_clusters": k, "n_init": 1, "random_state": int(rng.integers(2**32))}
-    small = method == "lloyd" or (method == "auto" and len(sample) * k <= SMALL)
-    fitter = KMeans(**settings) if small else MiniBatchKMeans(**settings, batch_size=MINI_BATCH)
-    with warnings.catch_warnings():
+    sample, counts = _gathered(rows, others, drawn), counts[drawn]
+    seeding = rng.permutation(drawn.size)[: max(SEEDING_ROWS, SEEDING_ROWS_A_CENTRE * k)]
+    sure = counts[seeding] if counts[seeding].any() else None
+    state = int(rng.integers(2**32))
+    with (
+        warnings.catch_warnings(),
+        threadpool_limits(1, user_api="openmp"),
+    ):  # threads would add up in any order
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than centres: some coincide
-        with threadpool_limits(1, user_api="openmp"):  # threads would add up sums in any order
-            fitter.fit(sample, sample_weight=counts[drawn])
+        seeds, _ = kmeans_plusplus(sample[seeding], k, sample_weight=sure, random_state=state)
+        if method == "lloyd" or (method == "auto" and drawn.size * k <= SMALL):
+            fitter = KMeans(k, init=seeds, n_init=1, random_state=state, copy_x=False)
+        else:
+            fitter = MiniBatchKMeans(
+                k, init=seeds, n_init=1, random_state=state, batch_size=MINI_BATCH, max_iter=EPOCHS
+            )
+        fitter.fit(sample, sample_weight=counts)
     centres = fitter.cluster_centers_
     return Clustering(centres, nearest_centroid(x, like(rows.array, centres), unit=unit)[0])
 
@@ -320,6 +342,18 @@ def sampled_hierarchical(
     np.add.at(means, groups, found)
     means /= np.bincount(groups)[:, None]
     return Clustering(means, nearest_centroid(x, like(rows.array, means), unit=unit)[0])
+
+
+def _gathered(rows: Rows, others: Rows, drawn: NDArray[np.int64]) -> Array:
+    """Return drawn rows of both arrays, one after the other, in NumPy."""
+    found = np.empty((drawn.size, int(rows.array.shape[1])), to_numpy(rows.take(slice(0, 0))).dtype)
+    step = rows_per_block(found.shape[1])
+    split = int(np.searchsorted(drawn, len(rows)))
+    for source, low, high, first in ((rows, 0, split, 0), (others, split, drawn.size, len(rows))):
+        for start in range(low, high, step):
+            part = slice(start, min(start + step, high))
+            found[part] = to_numpy(source.take(drawn[part] - first))
+    return found
 
 
 def _renumbered(groups: NDArray[Any]) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from labelwise.checks import Array, check_count
 from labelwise.errors import InputError
 from labelwise.functional.backend import like, to_numpy
-from labelwise.functional.clusters import Rows, kmeans, rows_of, squared_distances
+from labelwise.functional.clusters import Rows, kmeans, raised, rows_of, squared_distances
 
 GRAPH_BYTES = 48 * 2**20  # of neighbour lists; beyond that, distances are computed anew where they are needed
 TILE = 1024  # rows a side of one product of distances
@@ -133,13 +133,6 @@ def _tiles(n: int) -> list[slice]:
     return [slice(start, min(start + TILE, n)) for start in range(0, n, TILE)]
 
 
-def _raised(found: Any, xp: Any, left: bool) -> Any:
-    """Return rows with two columns more, so that a left row times a right row is -‖a - b‖² / 2."""
-    half = xp.vecdot(found, found)[:, None] / -2
-    one = xp.ones_like(half)
-    return xp.concat([found, half, one] if left else [found, one, half], axis=1)
-
-
 class _Balls(Protocol):
     """The balls around all rows; a row lies in another's ball just when that lies in its own."""
 
@@ -161,7 +154,8 @@ class _Listed:
         after, before = (
             half.indices[half.indptr[row] : half.indptr[row + 1]] for half in (self.after, self.before)
         )
-        return np.concatenate([[row], after, before]).astype(np.int64)
+        found: NDArray[np.int64] = np.concatenate([[row], after, before]).astype(np.int64)
+        return found
 
     def tally(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         m = self.after.shape[0]
@@ -187,7 +181,7 @@ class _Measured:
         found = np.zeros(len(self.rows), np.int64)
         xp = self.rows.xp
         for part in _tiles(rows.size):
-            here = _raised(self.rows.take(rows[part]), xp, True)
+            here = raised(self.rows.take(rows[part]), xp, left=True)
             for other in _tiles(len(self.rows)):
                 inside = _inside(here, self.rows.take(other), xp, self.delta)
                 found[other] += to_numpy(xp.sum(inside, axis=0))
@@ -195,7 +189,7 @@ class _Measured:
 
 
 def _inside(here: Any, there: Any, xp: Any, delta: float) -> Any:
-    return here @ xp.permute_dims(_raised(there, xp, False), (1, 0)) > -delta * delta / 2
+    return here @ xp.permute_dims(raised(there, xp, left=False), (1, 0)) > -delta * delta / 2
 
 
 def _balls(rows: Rows, delta: float, most_bytes: int) -> tuple[_Balls, NDArray[np.int64]]:
@@ -207,7 +201,7 @@ def _balls(rows: Rows, delta: float, most_bytes: int) -> tuple[_Balls, NDArray[n
     room = most_bytes // 8  # each pair stands in two lists of int32
     tiles = _tiles(m)
     for t, part in enumerate(tiles):
-        here = _raised(rows.take(part), xp, True)
+        here = raised(rows.take(part), xp, left=True)
         found: list[tuple[Array, Array]] = []
         for other in tiles[t:]:
             inside = to_numpy(_inside(here, rows.take(other), xp, delta))
@@ -242,7 +236,7 @@ def _within(rows: Rows, others: Rows, delta: float) -> NDArray[np.bool_]:
     xp = rows.xp
     found = np.zeros(len(rows), bool)
     for part in _tiles(len(others)):
-        here = _raised(others.take(part), xp, True)
+        here = raised(others.take(part), xp, left=True)
         for tile in _tiles(len(rows)):
             found[tile] |= to_numpy(xp.any(_inside(here, rows.take(tile), xp, delta), axis=0))
     return found
@@ -253,6 +247,7 @@ def _without(
 ) -> NDArray[np.int64]:
     """Return how many open rows each ball holds after `new` ones were covered, by whichever of the two are fewer."""
     rest = np.flatnonzero(open_)
-    if new.size <= rest.size:
-        return np.maximum(gains - balls.tally(new), 0)  # where rounding moved a row across the border
-    return balls.tally(rest)
+    if new.size > rest.size:
+        return balls.tally(rest)
+    less: NDArray[np.int64] = gains - balls.tally(new)
+    return np.maximum(less, 0, out=less)  # where rounding moved a row across the border

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array, as_array, check_count, check_shape
 from labelwise.errors import InputError
-from labelwise.functional.backend import like, to_numpy
-from labelwise.functional.clusters import rows_of, squared_distances
+from labelwise.functional.backend import is_tensor, like, to_numpy
+from labelwise.functional.clusters import raised, rows_of, squared_distances
 
-EVALUATED = 20_000  # rows that coverage is summed over
+EVALUATED = 10_000  # rows that coverage is summed over
 WORK = 4 * 2**20  # kernel values in work at a time
 
 
@@ -66,6 +66,7 @@ def max_herding(
         raise InputError(
             f"weights: row {int(wrong[0])} is {counts[wrong[0]]:.6g}; weights must be at least 0."
         )
+    counts = counts / max(counts.max(initial=0), np.finfo(np.float64).tiny)  # no float32 overflows
     known = None if labelled is None else rows_of(labelled, "labelled", width=int(rows.array.shape[1]))
     if n == 0:
         return np.empty(0, np.int64)
@@ -80,7 +81,9 @@ def max_herding(
     rows = rows.about_mean()
     crowd = rows.take(judged)
     heights = rows.xp.zeros_like(crowd[:, 0])
-    soft = _Soft(crowd, like(crowd, counts[judged]), float(sigma), rows.xp)
+    right = rows.xp.permute_dims(raised(crowd, rows.xp, left=False), (1, 0))
+    soft = _Soft(right, rows.xp.astype(like(crowd, counts[judged]), crowd.dtype), float(sigma), rows.xp)
+    del crowd
     if known is not None and len(known):
         others = rows.of(known.array)
         for part in _blocks(len(known), judged.size):
@@ -94,7 +97,7 @@ def max_herding(
         while not fresh[best := int(np.argmax(gains))]:
             ahead = min(2 * ahead, m)  # at first few rows, which mostly settle it; then ever more at a time
             rival = float(gains[fresh].max(initial=-np.inf))
-            stale = np.flatnonzero(~fresh & (gains >= rival))
+            stale = np.flatnonzero(~fresh & (gains >= rival) & (gains > -np.inf))  # but no chosen row
             if stale.size > ahead:
                 stale = stale[np.argpartition(-gains[stale], ahead)[:ahead]]
             for part in _blocks(stale.size, judged.size):
@@ -137,7 +140,7 @@ def least_distance(x: Any, *, unit: bool = False) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Soft:
-    """The Gaussian kernel of rows with the rows that coverage is summed over."""
+    """The Gaussian kernel of rows with the crowd that coverage is summed over, (D + 2, crowd)."""
 
     crowd: Any
     weights: Any
@@ -145,20 +148,20 @@ class _Soft:
     xp: Any
 
     def kernel(self, here: Any) -> Any:
-        found = squared_distances(here, self.crowd, self.xp)
-        found *= -1 / self.sigma**2
-        return self.xp.exp(found) if not isinstance(found, np.ndarray) else np.exp(found, out=found)
+        """Return k(x, y) of some rows with the crowd, (k, crowd)."""
+        found = raised(here, self.xp, left=True) @ self.crowd
+        with np.errstate(over="ignore"):  # far rows of a narrow kernel: exp(-inf) is 0
+            found *= min(2 / self.sigma / self.sigma, 1e30)
+        if is_tensor(found):
+            return self.xp.exp(self.xp.clip(found, max=0))
+        return np.exp(np.minimum(found, 0, out=found), out=found)
 
     def gains(self, here: Any, heights: Any) -> Array:
         """Return how much coverage each row would add, (k,) in float64."""
         found = self.kernel(here)
         found -= heights[None, :]
-        found = (
-            self.xp.where(found > 0, found, 0 * found)
-            if not isinstance(found, np.ndarray)
-            else np.maximum(found, 0, out=found)
-        )
-        return to_numpy(found @ self.xp.astype(self.weights, found.dtype)).astype(np.float64)
+        found = self.xp.clip(found, min=0) if is_tensor(found) else np.maximum(found, 0, out=found)
+        return to_numpy(found @ self.weights).astype(np.float64)
 
 
 def _blocks(n: int, width: int) -> list[slice]:
