@@ -20,7 +20,7 @@ class LinearHead(NamedTuple):
     Attributes:
         weight: (C, D) W; nothing is in directions in which no embedding varies.
         bias: (C,) b.
-        residual: share of the logits' spread (root of mean squares) that it leaves unexplained.
+        residual: share of the logits' spread (root of mean squares) that it leaves unexplained; 0 where that is rounding.
     """
 
     weight: NDArray[np.float64]
