@@ -150,7 +150,7 @@ class Nearest:
             part, mine = self.space.part(some, precise=True), self.space.doubles(some)
             exact = np.full(some.size, np.inf)
             for start, centres in self._centres(0, precise=True):
-                low = self._bound(part, centres, _products(part, centres), -1)
+                low = np.maximum(self._bound(part, centres, _products(part, centres), -1), 0)
                 near = low.argmin(axis=1)
                 theirs = self._doubles(start + near)
                 exact = np.minimum(exact, self.space.gap(mine, theirs))
