@@ -13,9 +13,9 @@ import numpy as np
 def describe(thing: Any) -> dict[str, Any]:
     """Return what a recipe or strategy is, as JSON values: its class and how it was configured.
 
-    Configuration is what its maker was given: the fields of a dataclass that its constructor takes, and of any other
-    class the constructor's parameters that it keeps under their names (or these with an underscore before). All
-    other attributes may change as it learns, and a description must not.
+    Configuration is what its maker was given: the fields of a dataclass that its constructor takes and its repr
+    shows, and of any other class the constructor's parameters that it keeps under their names (or these with an
+    underscore before). All other attributes may change as it learns, and a description must not.
     """
     cls = type(thing)
     return {"class": f"{cls.__module__}:{cls.__qualname__}"} | {
@@ -75,7 +75,7 @@ def _configuration(thing: Any) -> dict[str, Any]:
     if isinstance(thing, list | tuple):
         return dict(_named(thing))
     if is_dataclass(thing) and not isinstance(thing, type):
-        return {f.name: getattr(thing, f.name) for f in fields(thing) if f.init}
+        return {f.name: getattr(thing, f.name) for f in fields(thing) if f.init and f.repr}
     kept = {}
     for name in _parameters(type(thing)):
         for attribute in (name, f"_{name}"):

@@ -118,6 +118,8 @@ def test_the_view_and_the_strategy_are_left_as_they_were(name):
 @every_strategy
 def test_a_more_uncertain_sample_is_never_asked_later(name):
     """Law S: mix one sample's probabilities with the even ones; its rank by score must not fall."""
+    if name in {"pseudo-score", "grand-oracle"}:
+        pytest.skip("ranks by the weight of a sample in training, which is no uncertainty")
     needs = made(name).needs
     seen = view(needs, 40, 4)
     before = propose(name, seen, 5).scores
@@ -194,7 +196,12 @@ def test_the_kind_of_array_does_not_matter(name, layout, tmp_path):
         arrays = {p: {k: change(v, f"{p}-{k}") for k, v in parts.items()} for p, parts in given_.items()}
         picked.append(
             selection.select(
-                name, arrays["pool"], 9, labelled=arrays["labelled"], validation=arrays["validation"], seed=1
+                made(name),
+                arrays["pool"],
+                9,
+                labelled=arrays["labelled"],
+                validation=arrays["validation"],
+                seed=1,
             )
         )
     assert_array_equal(picked[0], picked[1])

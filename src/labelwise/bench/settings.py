@@ -11,6 +11,8 @@ from typing import Any
 
 from labelwise.bench.results import Run
 from labelwise.errors import InputError
+from labelwise.strategies import make
+from labelwise.strategies.cheating import cheats
 
 REFERENCE = "random"
 
@@ -64,11 +66,20 @@ class Group:
 
 
 def strategy_label(spec: Mapping[str, Any]) -> str:
-    """Return how a strategy is called: its name, and its parameters if it has any."""
+    """Return how a strategy is called: its name, its parameters if it has any, and whether it cheats."""
     named = dict(spec["strategy"])
     name = str(named.pop("name"))
-    inside = ", ".join(f"{key} {_short(value)}" for key, value in sorted(named.items()))
-    return f"{name} ({inside})" if inside else name
+    inside = [", ".join(f"{key} {_short(value)}" for key, value in sorted(named.items()))]
+    if _cheats(spec["strategy"]):
+        inside.append("cheats: knows the pool's labels")
+    return f"{name} ({words})" if (words := "; ".join(filter(None, inside))) else name
+
+
+def _cheats(named: Mapping[str, Any]) -> bool:
+    try:
+        return cheats(make(**named))
+    except InputError:  # a run of another version, whose strategy or parameters this one does not know
+        return False
 
 
 def shared_part(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labelwise.data.own import Source as Samples
 from labelwise.errors import CorruptStore, InputError
@@ -31,6 +31,7 @@ from labelwise.store.base import Store
 if TYPE_CHECKING:
     from labelwise.campaign import Campaign
     from labelwise.data.base import Task
+    from labelwise.strategies.base import Strategy
 
 STORE = "campaign.db"
 BATCHES = "batches"
@@ -136,19 +137,29 @@ def _store(folder: Path, *, readonly: bool = False, create: bool = False) -> Ite
 def _campaign(
     settings: Settings, task: Task, store: Store, notes: Mapping[str, object], progress: Progress | None
 ) -> Campaign:
-    from labelwise import models, strategies
+    from labelwise import models
     from labelwise.campaign import Campaign
 
-    recipe, strategy = dict(settings.recipe), dict(settings.strategy)
+    recipe = dict(settings.recipe)
     return Campaign(
         task,
         models.make(recipe.pop("name"), **recipe),
-        strategies.make(strategy.pop("name"), **strategy),
+        fair_strategy(settings.strategy),
         store,
         settings.plan,
         notes=notes,
         progress=progress,
     )
+
+
+def fair_strategy(named: Mapping[str, Any]) -> Strategy:
+    """Return the strategy that project.toml names; raise InputError for one that knows the labels before it asks."""
+    from labelwise import strategies
+    from labelwise.strategies.cheating import check_fair
+
+    made = strategies.make(**named)
+    check_fair(made, str(named["name"]))
+    return made
 
 
 def check_new(folder: Path) -> None:

@@ -20,7 +20,7 @@ from labelwise.events import Plan
 from labelwise.models import TABLE as RECIPES
 from labelwise.project.answers import check_class_names
 from labelwise.project.disk import disk_error
-from labelwise.project.folder import Progress, Project, check_new, create
+from labelwise.project.folder import Progress, Project, check_new, create, fair_strategy
 from labelwise.project.settings import Settings, Source
 from labelwise.strategies import TABLE as STRATEGIES
 
@@ -96,6 +96,7 @@ def new(folder: Path, wish: Wish, progress: Progress | None = None) -> tuple[Pro
     named = check_class_names(_class_names(wish.classes)) if wish.classes else None
     columns = _columns(wish)
     extra = _fields(wish.fields)
+    fair_strategy({"name": wish.strategy, **extra["strategy"]})  # before anything is decoded
     root = wish.images if wish.images is not None else _table(wish).resolve().parent
     tell = None if progress is None else lambda done, total: progress("decode", done, total)
     near = next(place for place in folder.absolute().parents if place.is_dir())

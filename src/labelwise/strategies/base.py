@@ -77,9 +77,11 @@ class Strategy(ABC):
         inner: names of the fields that hold strategies; the class is then a dataclass. `make` takes for such a field
             a strategy's name, a table {"name": ..., its parameters}, a Strategy, or a list of these (held as a
             tuple), and gives the class made strategies only. A default may be a name, too.
+        cheats: it knows the pool's labels, so only a simulation may run it: see `labelwise.strategies.cheating`.
     """
 
     inner: ClassVar[tuple[str, ...]] = ()
+    cheats: ClassVar[bool] = False
 
     @property
     def needs(self) -> Needs:
