@@ -282,13 +282,13 @@ def test_a_new_campaign_needs_a_plan():
 
 def test_a_wrong_pairing_is_refused_at_construction():
     class Greedy(Strategy):
-        needs = Needs(pool=frozenset({"draws"}))
+        needs = Needs(pool=frozenset({"evidence"}))
 
         def propose(self, view, n, rng):
             raise AssertionError
 
     with pytest.raises(
-        MissingSignal, match="Greedy needs draws of the pool samples; FakeRecipe gives embeddings"
+        MissingSignal, match="Greedy needs evidence of the pool samples; FakeRecipe gives draws"
     ):
         Campaign(fake.task(), fake.FakeRecipe(), Greedy(), MemoryStore(), PLAN)
 

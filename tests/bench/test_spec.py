@@ -154,3 +154,11 @@ def test_every_protocol_is_valid_at_every_scale(name):
 def test_an_unknown_protocol_is_refused():
     with pytest.raises(UnknownName, match="Did you mean 'demo'"):
         find("dem")
+
+
+def test_a_misspelt_strategy_within_a_strategy_is_found_when_the_spec_is_read():
+    strategy = {"name": "mixed", "then": {"name": "margni"}}
+    with pytest.raises(InputError, match="margin"):
+        Spec.model_validate(
+            {"task": {"name": "digits"}, "recipe": {"name": "logistic"}, "strategy": strategy}
+        )

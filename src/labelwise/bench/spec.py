@@ -23,6 +23,7 @@ from labelwise.errors import InputError, did_you_mean
 from labelwise.events import Plan
 from labelwise.models import TABLE as RECIPES
 from labelwise.strategies import TABLE as STRATEGIES
+from labelwise.strategies import make
 
 _INT_BITS = 64  # of a number in a spec
 
@@ -91,6 +92,8 @@ class Spec(BaseModel):
                 raise InputError(
                     f"{what}.{key} is unknown for {named.name!r}. {did_you_mean(key, parameters)}"
                 )
+        if what == "strategy":  # it may hold others: a misspelt one is found here, not when the run starts
+            make(named.name, **named.params)
         return named
 
     def values(self) -> dict[str, Any]:
