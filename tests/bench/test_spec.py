@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from labelwise.bench.protocols import find, names
-from labelwise.bench.spec import read_bench, read_spec
+from labelwise.bench.spec import Spec, read_bench, read_spec
 from labelwise.cli.bench import _as_folder
 from labelwise.errors import InputError, UnknownName
 
