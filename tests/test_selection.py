@@ -68,7 +68,7 @@ def test_a_strategy_sees_what_it_declared_and_nothing_else():
 @pytest.mark.parametrize(
     "given, error, words",
     [
-        ({"name": "margn"}, UnknownName, "No strategy is named 'margn'. Did you mean 'margin'? Known: entropy"),
+        ({"name": "margn"}, UnknownName, "No strategy is named 'margn'. Did you mean 'margin'?"),
         ({"signals": {"prob": P}}, UnknownName, "No signal is named 'prob'. Did you mean 'probs'?"),
         ({"signals": {"embeddings": P}}, MissingSignal, "margin needs probs of the pool samples; the call gives embeddings."),
         ({"n": 0}, InputError, "n must be a whole number of at least 1; it is 0."),

@@ -62,8 +62,11 @@ class StoreFull(StoreError):
     """The disk is full; nothing of this write was recorded."""
 
 
+FEW = 25  # names that one message lists
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the tail of an unknown-name message: "Did you mean 'x'? Known: …".
+    """Return the tail of an unknown-name message: "Did you mean 'x'? Known: …"; of many names only the likeliest.
 
     Args:
         name: what was given.
@@ -72,6 +75,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     if not names:
         return "There are none."
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    close = get_close_matches(name, names, n=3, cutoff=0.5)
     hint = f"Did you mean {close[0]!r}? " if close else ""
+    if len(names) > FEW and close:
+        others = f" Near, too: {', '.join(close[1:])}." if close[1:] else ""
+        return f"Did you mean {close[0]!r}?{others} There are {len(names)}."
     return f"{hint}Known: {', '.join(names)}."
