@@ -16,6 +16,7 @@ from labelwise.describing import describe
 from labelwise.errors import DistributionError, InputError, ShapeError
 from labelwise.functional.importance import el2n, grand
 from labelwise.project.folder import fair_strategy
+from labelwise.project.new import Wish, new
 from labelwise.seeds import generator
 from labelwise.strategies import TABLE, make
 from labelwise.strategies.base import Strategy
@@ -137,6 +138,13 @@ def test_campaigns_with_people_refuse_it():
             InputError, match=f"{named['name']} cheats: it knows the labels that people are asked"
         ):
             fair_strategy(named)
+
+
+def test_a_new_project_refuses_it_before_it_reads_a_sample(tmp_path):
+    wish = Wish(images=tmp_path / "nowhere", classes=("robin", "wren"), strategy="grand-oracle")
+    with pytest.raises(InputError, match="grand-oracle cheats"):
+        new(tmp_path / "project", wish)
+    assert not (tmp_path / "project").exists()
 
 
 def test_reports_mark_it():

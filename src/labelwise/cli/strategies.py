@@ -66,7 +66,8 @@ def described(name: str) -> dict[str, Any]:
     page = sections(inspect.getdoc(type(strategy)) or "")
     needs = {part: sorted(getattr(strategy.needs, part)) for part in PARTS}
     return {
-        "name": name, **page, "needs": needs, "parameters": _parameters(strategy), "example": _example(name, needs),
+        "name": name, **page, "needs": needs, "parameters": _parameters(strategy),
+        "example": _example(name, needs, cheats=strategy.cheats),
     }  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def _parameters(strategy: Any) -> list[dict[str, str]]:
     return shown
 
 
-def _example(name: str, needs: dict[str, list[str]]) -> str:
+def _example(name: str, needs: dict[str, list[str]], *, cheats: bool = False) -> str:
     """Return the call that selects with a strategy on arrays of one's own."""
 
     def given(part: str, suffix: str) -> str:
@@ -117,6 +118,8 @@ def _example(name: str, needs: dict[str, list[str]]) -> str:
 
     arguments = [f'"{name}"', "{" + (given("pool", "") or '"features": features') + "}", "10"]
     arguments += [f"{part}={{{given(part, suffix)}}}" for part, suffix in (("labelled", "_l"), ("validation", "_v")) if needs[part]]  # fmt: skip
+    if cheats:
+        arguments.append("truth=truth")
     return f"rows = labelwise.select({', '.join(arguments)})"
 
 
@@ -209,4 +212,5 @@ def _arrays(pages: list[dict[str, Any]]) -> str:
         for signal in names:
             maker = makers.get(signal, "rng.random({n})").format(n=n, e=f"embeddings{suffix}")
             lines.append(f"{_variable(signal)}{suffix} = {maker}")
+    lines.append("truth = rng.integers(4, size=200)  # the pool's labels, for the strategy that cheats")
     return "\n".join(lines)
