@@ -34,7 +34,8 @@ class ProbCover(InSpace):
         argmax_u |{v : ‖z_u - z_v‖ < δ, v not covered}|, greedily; δ the largest radius at which 95 % of the balls lie
         within one k-means cluster each.
     Cost:
-        O(n² D / 2) time, once; lists of neighbours up to 48 MiB, or up to O(n² D) more time where they need more.
+        O(n² D / 2) time, once; lists of neighbours up to the size of the samples (at least 48 MiB),
+        or up to O(n² D + n b D) more time where they need more.
     When:
         Very few labels, with features learned without labels (space="features").
     Source:

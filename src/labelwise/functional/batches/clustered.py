@@ -41,11 +41,12 @@ def kmeans_batch(
     Raises:
         As `kmeans`.
     """
-    count = min(check_count(n, "n"), len(rows_of(x, "x")))
+    rows = rows_of(x, "x")
+    count = min(check_count(n, "n"), len(rows))
     if count == 0:
         return np.empty(0, np.int64)
     found = kmeans(x, count, rng, weights=weights, unit=unit, method=method)
-    return nearest_rows(x, found.centres, unit=unit)
+    return nearest_rows(x, like(rows.array, found.centres), unit=unit)
 
 
 def cluster_margin(

@@ -14,7 +14,7 @@ from labelwise.errors import InputError
 from labelwise.functional.backend import like, to_numpy
 from labelwise.functional.clusters import Rows, kmeans, raised, rows_of, squared_distances
 
-GRAPH_BYTES = 48 * 2**20  # of neighbour lists; beyond that, distances are computed anew where they are needed
+GRAPH_BYTES = 48 * 2**20  # of neighbour lists at least; with more, distances are computed anew when needed
 TILE = 1024  # rows a side of one product of distances
 JUDGED = 2000  # rows whose balls tell the purity of a radius
 
@@ -27,7 +27,7 @@ def prob_cover(
     labelled: Any = None,
     unit: bool = False,
     rng: np.random.Generator | None = None,
-    graph_bytes: int = GRAPH_BYTES,
+    graph_bytes: int | None = None,
 ) -> NDArray[np.int64]:
     """Return n rows, each the one whose ball of radius delta holds the most rows that no ball covers yet.
 
@@ -41,8 +41,9 @@ def prob_cover(
         labelled: (L, D) labelled samples.
         unit: scale rows to length 1 first, as the paper does.
         rng: breaks ties by a random permutation; None: the lowest row.
-        graph_bytes: memory for the lists of neighbours. Where they need more, they are not kept, and about as much
-            is computed again as was at the start; rows are the same.
+        graph_bytes: memory for the lists of neighbours; None: as much as `x` takes in float32, at least 48 MiB. Where
+            they need more, they are not kept, and distances are computed again, about n² more and n a pick; rows are
+            the same, but for distances within rounding of delta.
 
     Returns:
         (min(n, m),) distinct rows, in the order of asking.
@@ -62,7 +63,8 @@ def prob_cover(
         return np.empty(0, np.int64)
     known = None if labelled is None else rows_of(labelled, "labelled", width=int(rows.array.shape[1]))
     rows = rows.about_mean()
-    balls, gains = _balls(rows, float(delta), graph_bytes)
+    room = max(GRAPH_BYTES, 4 * len(rows) * int(rows.array.shape[1])) if graph_bytes is None else graph_bytes
+    balls, gains = _balls(rows, float(delta), room)
     covered = np.zeros(len(rows), bool)
     if known is not None and len(known):
         covered = _within(rows, rows.of(known.array), float(delta))
