@@ -6,7 +6,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import cdist
 
 from labelwise.errors import DistributionError, InputError, ShapeError
-from labelwise.functional.batches import CosineSimilarity, GivenSimilarity, GradientSimilarity, RbfSimilarity
+from labelwise.functional.batches import (
+    ClasswiseSimilarity,
+    CosineSimilarity,
+    GivenSimilarity,
+    GradientSimilarity,
+    RbfSimilarity,
+)
 from labelwise.seeds import generator
 
 
@@ -40,6 +46,17 @@ def test_a_sure_sample_has_no_gradient():
     s = GradientSimilarity(p, z)
     assert_allclose(s.columns(s, np.array([3])), 0.5)
     assert s.diagonal()[3] == 0.5
+
+
+def test_classwise_is_nought_between_classes():
+    z, _, y = made("classwise")
+    inner = CosineSimilarity(z)
+    s = ClasswiseSimilarity(inner, y)
+    wanted = np.where(y[:, None] == y[None, :], inner.columns(inner, slice(None)), 0)
+    assert_allclose(s.columns(s, slice(None)), wanted)
+    assert_allclose(s.diagonal(), 1)
+    some = s.take(np.array([3, 1]))
+    assert_allclose(some.columns(s, slice(None)), wanted[[3, 1]])
 
 
 def test_rbf_by_hand():
@@ -100,6 +117,8 @@ def test_what_is_wrong_is_said():
         GradientSimilarity(p, np.where(np.arange(30)[:, None] == 2, np.inf, z))
     with pytest.raises(InputError, match="label 3"):
         GradientSimilarity(p, z, y + 1)
+    with pytest.raises(InputError, match="labels: row 0 is label -1"):
+        ClasswiseSimilarity(CosineSimilarity(z), y - y - 1)
     with pytest.raises(ShapeError, match="n=30"):
         GradientSimilarity(p, z[:9])
     for similarity, said in (

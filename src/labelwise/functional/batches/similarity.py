@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.checks import Array, as_array, as_ids, as_labels, check_shape
+from labelwise.checks import Array, as_array, as_ids, check_shape
 from labelwise.errors import InputError, ShapeError
 from labelwise.functional.backend import block, is_tensor, kind_of, like, namespace, points, to_numpy
-from labelwise.functional.scores import check_probs
 
 # Some rows, made ready to be multiplied with others: an array, a tuple of arrays, or row numbers.
 Prepared = Any
@@ -67,7 +66,7 @@ class Similarity(ABC):
 
     def parts(self) -> list[slice]:
         """Return all rows as slices that are prepared and multiplied at a time."""
-        return _slices(self.n)
+        return slices(self.n)
 
     def at(self, part: slice) -> Prepared:
         """Return the prepared rows of one of the parts; they are kept where all of them are small."""
@@ -124,11 +123,11 @@ class CosineSimilarity(Similarity):
         self.points = points(values, "points")
         self.xp = namespace(self.points)
         self.n, self.width = self.points.shape[0], self.points.shape[1] + 1
-        self.norms = _norms(self.points, self.xp, "points")
+        self.norms = row_norms(self.points, self.xp, "points")
 
     def rows(self, which: Any) -> Prepared:
         # (k, D) -> (k, D + 1): the columns (u, 1) / √2 make a plain product of the similarity
-        unit = block(self.points, which, self.xp) / _column(self.norms[which], self.points)
+        unit = block(self.points, which, self.xp) / as_column(self.norms[which], self.points)
         return self.xp.concat([unit, self.xp.ones_like(unit[:, :1])], axis=1) * 0.5**0.5
 
     def product(self, a: Prepared, b: Prepared) -> Any:
@@ -144,7 +143,7 @@ class CosineSimilarity(Similarity):
         return other
 
     def take(self, rows: NDArray[np.int64]) -> CosineSimilarity:
-        return CosineSimilarity(_rows_of(self.points, rows))
+        return CosineSimilarity(some_rows(self.points, rows))
 
     def sums(self, others: Similarity) -> Array:
         if not self.n or not others.n:
@@ -174,10 +173,10 @@ class RbfSimilarity(Similarity):
         self.points = points(values, "points")
         self.xp = namespace(self.points)
         self.n, self.width = self.points.shape[0], self.points.shape[1] + 1
-        norms = _norms(self.points, self.xp, "points")
+        norms = row_norms(self.points, self.xp, "points")
         if gamma is None:
             # the mean of ‖x - y‖² over all pairs is 2 (mean ‖x‖² - ‖mean x‖²)
-            sums = [self.xp.sum(block(self.points, part, self.xp), axis=0) for part in _slices(self.n)]
+            sums = [self.xp.sum(block(self.points, part, self.xp), axis=0) for part in slices(self.n)]
             centre = np.sum([to_numpy(s).astype(np.float64) for s in sums], axis=0) / max(1, self.n)
             squares = np.square(np.where(np.isfinite(norms), norms, 0.0))
             spread = 2 * (squares.mean() - np.square(centre).sum()) if self.n else 0.0
@@ -204,83 +203,7 @@ class RbfSimilarity(Similarity):
         return other
 
     def take(self, rows: NDArray[np.int64]) -> RbfSimilarity:
-        return RbfSimilarity(_rows_of(self.points, rows), self.gamma)
-
-
-class GradientSimilarity(Similarity):
-    """s = (1 + cos) / 2 of last-layer gradients g = (p - onehot) ⊗ [z, 1], which are never built.
-
-    cos(g, g') = cos(p - onehot, p' - onehot') cos([z, 1], [z', 1]): two short products instead of one of C (D + 1).
-    A sample whose probability is all on its label has gradient 0, and cosine 0 with every sample.
-
-    Args:
-        probs: (n, C) class probabilities.
-        embeddings: (n, D) input of the last layer.
-        labels: (n,) class indices; None: the most probable class, the lowest of several.
-
-    Raises:
-        ShapeError, InputError: shapes differ, a row is no distribution or holds NaN, a label is out of range.
-    """
-
-    def __init__(self, probs: Any, embeddings: Any, labels: Any = None) -> None:
-        known = check_probs(probs)
-        self.embeddings = points(embeddings, "embeddings")
-        self.probs = points(probs, "probs")
-        self.xp = namespace(self.embeddings, self.probs)
-        self.n, self.classes = known.shape
-        check_shape(self.embeddings, "embeddings", ("n", "D"), (self.n, None))
-        self.width = self.classes + self.embeddings.shape[1] + 1
-        lengths = _norms(self.embeddings, self.xp, "embeddings")
-        self.lengths = np.sqrt(np.square(np.where(np.isfinite(lengths), lengths, 0.0)) + 1)
-        if labels is None:
-            labels = np.concatenate([known[s].argmax(1) for s in _slices(self.n)] or [np.empty(0, np.int64)])
-        self.labels = as_labels(labels, self.classes)
-        check_shape(self.labels, "labels", ("n",), (self.n,))
-
-    def rows(self, which: Any) -> Prepared:
-        xp = self.xp
-        z = block(self.embeddings, which, xp)
-        inputs = xp.concat([z, xp.ones_like(z[:, :1])], axis=1) / _column(self.lengths[which], z)
-        p = xp.astype(block(self.probs, which, xp), z.dtype)
-        hot = like(z, self.labels[which])[:, None] == xp.arange(self.classes, device=z.device)[None, :]
-        residual = p - xp.astype(hot, z.dtype)
-        norm = xp.sqrt(xp.sum(residual * residual, axis=1))[:, None]
-        return residual / xp.where(norm > 0, norm, xp.ones_like(norm)), inputs
-
-    def product(self, a: Prepared, b: Prepared) -> Any:
-        alike = a[0] @ b[0].T
-        alike *= a[1] @ b[1].T
-        alike += 1
-        alike *= 0.5
-        return alike
-
-    def diagonal(self) -> Array:
-        longest = [to_numpy(self.xp.max(self.xp.abs(r[0]), axis=1)) for _, r in self.walk()]
-        return np.where(np.concatenate([np.empty(0), *longest]) > 0, 1.0, 0.5)
-
-    def beside(self, values: Any) -> GradientSimilarity:
-        raise InputError(
-            "Beside gradients, give the other samples as GradientSimilarity(probs, embeddings, labels) too."
-        )
-
-    def take(self, rows: NDArray[np.int64]) -> GradientSimilarity:
-        return GradientSimilarity(
-            _rows_of(self.probs, rows), _rows_of(self.embeddings, rows), self.labels[rows]
-        )
-
-    def sums(self, others: Similarity) -> Array:
-        if min(self.n, others.n) * (self.width) < self.classes * self.embeddings.shape[1]:
-            return super().sums(
-                others
-            )  # fewer samples than the last layer has weights: pairs are the quicker way
-        count, total = others.n, 0.0
-        for _, (residual, inputs) in others.walk():  # Σ_i g_j·g_i = r_jᵀ (Σ_i r_i z_iᵀ) z_j
-            total = total + residual.T @ inputs
-        sums = [to_numpy(self.xp.sum((r @ total) * z, axis=1)) for _, (r, z) in self.walk()]
-        return (np.concatenate(sums).astype(np.float64) + count) / 2
-
-    def bounds(self, others: Similarity) -> Array:
-        return self.sums(others) * (1 + 10 * self.rounding)
+        return RbfSimilarity(some_rows(self.points, rows), self.gamma)
 
 
 class GivenSimilarity(Similarity):
@@ -345,14 +268,14 @@ def similarity_of(values: Any) -> Similarity:
     return values if isinstance(values, Similarity) else CosineSimilarity(values)
 
 
-def _slices(n: int) -> list[slice]:
+def slices(n: int) -> list[slice]:
     return [slice(start, min(start + STEP, n)) for start in range(0, n, STEP)]
 
 
-def _norms(array: Any, xp: Any, name: str) -> Array:
+def row_norms(array: Any, xp: Any, name: str) -> Array:
     """Return (n,) the norms of rows, infinite for rows of zeros, which division then leaves at zero."""
     norms = np.empty(array.shape[0], np.float64)
-    for part in _slices(norms.size):
+    for part in slices(norms.size):
         x = block(array, part, xp)
         norms[part] = to_numpy(xp.sqrt(xp.sum(x * x, axis=1)))
     wrong = np.flatnonzero(~np.isfinite(norms))
@@ -362,11 +285,11 @@ def _norms(array: Any, xp: Any, name: str) -> Array:
     return norms
 
 
-def _column(values: Array, array: Any) -> Any:
+def as_column(values: Array, array: Any) -> Any:
     """Return NumPy values as a column in the library and computing type of `array`."""
     xp = namespace(array)
     return xp.astype(like(array, as_array(values, "values")), kind_of(array, xp))[:, None]
 
 
-def _rows_of(array: Any, rows: NDArray[np.int64]) -> Any:
+def some_rows(array: Any, rows: NDArray[np.int64]) -> Any:
     return array[like(array, rows)]
