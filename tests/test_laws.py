@@ -234,6 +234,17 @@ def test_law_t_pool_labels_cannot_be_needed():
         View(Signals(np.arange(2), y=np.array([0, 1])), Signals(np.arange(0)), Signals(np.arange(0)), 2)
 
 
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_law_b_a_campaign_ends_when_all_are_labelled(name):
+    plan = Plan(seed=0, start=7, batch=9, budget=10_000)
+    campaign = Campaign(fake.task(n=20), fake.FakeRecipe(), quick(name), MemoryStore(), plan)
+    truth = fake.truth(n=20)
+    while ids := campaign.ask():
+        campaign.tell([(i, int(truth[i])) for i in ids])
+    assert [len(asked.ids) for asked in campaign.state.asks] == [7, 9, 4]
+    assert set(campaign.state.answers) == set(range(20))
+
+
 def test_law_b_every_round_asks_exactly_min_n_pool():
     state = uninterrupted("margin", Plan(seed=0, start=7, batch=50, budget=10_000))
     sizes = [len(a.ids) for a in state.asks]
