@@ -89,7 +89,8 @@ def measure(folder: Path, jobs: int) -> Path:
         recipe = group.runs[setting.reference][0].spec["recipe"]
         pairs = {p.strategy: p for p in setting.pairs if p.against == "random" and p.measure == "aubc"}
         for s in setting.strategies:
-            key = s.name if s.name != "random" or recipe["name"] == "mlp" else f"random, {recipe['name']}"
+            name = group.runs[s.name][0].spec["strategy"]["name"]
+            key = name if name != "random" or recipe["name"] == "mlp" else f"random, {recipe['name']}"
             pair = pairs.get(s.name)
             rows[key] = {
                 "recipe": recipe,
@@ -99,7 +100,7 @@ def measure(folder: Path, jobs: int) -> Path:
                 "minus_random": pair and [pair.mean, pair.interval.low, pair.interval.high],
                 "clear": bool(pair and pair.clear),
                 "seconds": dict(s.seconds),
-                "cheats": getattr(type(make_strategy(s.name)), "cheats", False),
+                "cheats": make_strategy(name).cheats,
             }
     commits = sorted({str(run.state.opened.notes.get("commit", commit)) for run in runs})
     return write(

@@ -15,6 +15,7 @@ from labelwise.strategies import make
 from labelwise.strategies.cheating import cheats
 
 REFERENCE = "random"
+CHEATS = "cheats: knows the pool's labels"  # marks a strategy in every table; no verdict rests on such a one
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def strategy_label(spec: Mapping[str, Any]) -> str:
     name = str(named.pop("name"))
     inside = [", ".join(f"{key} {_short(value)}" for key, value in sorted(named.items()))]
     if _cheats(spec["strategy"]):
-        inside.append("cheats: knows the pool's labels")
+        inside.append(CHEATS)
     return f"{name} ({words})" if (words := "; ".join(filter(None, inside))) else name
 
 

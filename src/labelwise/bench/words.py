@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from labelwise.bench.findings import Pair, Setting, Summary
-from labelwise.bench.settings import REFERENCE
+from labelwise.bench.settings import CHEATS, REFERENCE
 
 
 def percent(value: float, places: int = 1) -> str:
@@ -124,7 +124,8 @@ def _say(setting: Setting) -> tuple[str, str, list[str]]:
             f"{_capital(listed([p.strategy for p in worse]))} {'is' if len(worse) == 1 else 'are'} worse than {setting.reference}."
         )
     if better:
-        first = next((p for p in better if p.strategy == best.name), better[0])
+        fair = [p for p in better if CHEATS not in p.strategy] or better
+        first = next((p for p in fair if p.strategy == best.name), fair[0])
         others = [p.strategy for p in better if p is not first]
         if others:
             detail.insert(
