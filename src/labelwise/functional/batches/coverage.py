@@ -36,8 +36,8 @@ def prob_cover(
     Args:
         x: (m, D) unlabelled samples, NumPy or torch, memory maps welcome.
         n: how many rows to take; all of them where there are fewer.
-        delta: radius of a ball, above 0; a row is inside where its distance is strictly smaller. Distances within
-            rounding of it, about 1e-3 of it in float32, may fall on either side.
+        delta: radius of a ball, above 0; a row is inside where its distance is strictly smaller. Distances that
+            rounding cannot tell from it may fall on either side.
         labelled: (L, D) labelled samples.
         unit: scale rows to length 1 first, as the paper does.
         rng: breaks ties by a random permutation; None: the lowest row.
