@@ -76,6 +76,8 @@ TABLE: dict[str, str] = {
     "flcmi": "labelwise.strategies.information:FLCMI",
     "logdetcmi": "labelwise.strategies.information:LogDetCMI",
     "glister": "labelwise.strategies.glister:Glister",
+    "alfa-mix": "labelwise.strategies.feature_space:AlfaMix",
+    "drop-query": "labelwise.strategies.feature_space:DropQuery",
 }
 
 

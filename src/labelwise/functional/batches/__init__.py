@@ -5,6 +5,7 @@ from __future__ import annotations
 from labelwise.functional.batches.active_ft import active_ft, active_ft_loss, active_ft_parameters
 from labelwise.functional.batches.bandit import tailor
 from labelwise.functional.batches.boundaries import balanced_boundaries
+from labelwise.functional.batches.candidates import kmeans_among
 from labelwise.functional.batches.centres import k_center, kmeans_pp
 from labelwise.functional.batches.class_similarity import ClasswiseSimilarity, GradientSimilarity
 from labelwise.functional.batches.clustered import cluster_margin, kmeans_batch, typicality, typiclust
@@ -57,6 +58,7 @@ __all__ = [
     "graph_cut",
     "joint_mutual_information",
     "k_center",
+    "kmeans_among",
     "kmeans_batch",
     "kmeans_pp",
     "least_distance",
