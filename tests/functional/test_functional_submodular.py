@@ -299,6 +299,15 @@ def test_numpy_and_torch_choose_alike(measure, kind):
     assert_array_equal(chosen(lambda a: a), chosen(torch.from_numpy))
 
 
+@pytest.mark.parametrize("measure", [m for m in MEASURES if m != "logdet"])  # whose first gains all tie
+def test_a_permuted_pool_gives_the_same_samples(measure):
+    x, q, p = points("permuted", 200, count=3)
+    arguments = sets(measure, CosineSimilarity(q[:6]), CosineSimilarity(p[:4]))
+    order = generator(0, "tests", "submodular", "order").permutation(200)
+    found = greedy(CosineSimilarity(x), 15, measure, arguments)
+    assert_array_equal(order[greedy(CosineSimilarity(x[order]), 15, measure, arguments)], found)
+
+
 def test_threads_change_nothing(monkeypatch):
     x = points("threads", 9000, 3).astype(np.float32)
     found = []

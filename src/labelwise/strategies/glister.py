@@ -32,9 +32,10 @@ class Glister(Strategy):
         Killamsetty, Sivasubramanian, Ramakrishnan, Iyer 2021, "GLISTER: Generalization based Data Subset Selection for
         Efficient and Robust Learning".
     Deviations:
-        Gains of last-layer gradients in factored form. At most `most` validation samples, drawn by the seed. Without
-        any, the labelled samples stand for them, as in the paper's robust setting they may; without these, random.
-        The public code first steps on the labelled samples, the paper does not, nor does this.
+        Last-layer gradients in factored form. At most `most` validation samples, drawn by the seed. Without any, the
+        labelled samples stand for them; without these, random. The public code first steps on the labelled samples,
+        and takes the pool with predicted labels for validation where there is none; the paper does neither, nor does
+        this.
 
     Attributes:
         eta: length of the step on the sum of the batch's gradients.

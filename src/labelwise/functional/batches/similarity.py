@@ -17,6 +17,7 @@ from labelwise.functional.backend import block, is_tensor, kind_of, like, namesp
 Prepared = Any
 HOLD_BYTES = 64 * 2**20  # prepared rows up to this size are kept, for they are asked for again at every pick
 STEP = 1024  # rows prepared at a time; products of so many with so many stay in the cache
+STEP_NUMBERS = 2**21  # numbers in them at most
 
 
 class Similarity(ABC):
@@ -66,7 +67,12 @@ class Similarity(ABC):
 
     def parts(self) -> list[slice]:
         """Return all rows as slices that are prepared and multiplied at a time."""
-        return slices(self.n)
+        return slices(self.n, self.step)
+
+    @property
+    def step(self) -> int:
+        """Return how many rows are prepared at a time: fewer of very wide ones."""
+        return max(64, min(STEP, STEP_NUMBERS // self.width))
 
     def at(self, part: slice) -> Prepared:
         """Return the prepared rows of one of the parts; they are kept where all of them are small."""
@@ -268,8 +274,9 @@ def similarity_of(values: Any) -> Similarity:
     return values if isinstance(values, Similarity) else CosineSimilarity(values)
 
 
-def slices(n: int) -> list[slice]:
-    return [slice(start, min(start + STEP, n)) for start in range(0, n, STEP)]
+def slices(n: int, step: int = STEP) -> list[slice]:
+    """Return 0..n as slices of some rows each."""
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
 def row_norms(array: Any, xp: Any, name: str) -> Array:

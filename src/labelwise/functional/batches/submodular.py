@@ -25,7 +25,7 @@ from labelwise.functional.batches.similarity import Similarity, similarity_of
 from labelwise.functional.blocks import thread_count
 
 COVER_PART = 50_000  # rows of a part where work grows with its square
-LEAST_PARTS = 4  # of clients that are worth a thread
+LEAST_PARTS = 2  # of clients that are worth a thread
 CHAIN_BYTES = 64 * 2**20  # of Cholesky rows; a pool that would take more is split into more parts
 
 
@@ -206,6 +206,8 @@ class _Coverage:
         return sums if self.bonus is None else sums + self.bonus
 
     def gains(self, rows: NDArray[np.int64]) -> Array:
+        if len(rows) > (most := self.pool.step):
+            return np.concatenate([self.gains(rows[i : i + most]) for i in range(0, len(rows), most)])
         ready, parts = self.pool.rows(rows), self.clients.parts()
 
         def added(some: list[slice]) -> list[Any]:
@@ -326,8 +328,9 @@ class _Chain:
             )
             factor = np.linalg.cholesky(among + lam * np.eye(self.size))
             scale = np.repeat([weight for _, weight in given], sizes)[:, None]
+            ready = [others.rows(slice(None)) for others, _ in given]
             for part, here in pool.walk():
-                cross = [to_numpy(pool.product(s.rows(slice(None)), here)) for s, _ in given]
+                cross = [to_numpy(pool.product(rows, here)) for rows in ready]
                 solved = np.linalg.solve(factor, np.concatenate(cross).astype(np.float64) * scale)
                 self.rows[: self.size, part] = xp.astype(like(one, solved), one.dtype)
                 left[part] -= np.square(solved).sum(axis=0)
