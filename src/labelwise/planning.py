@@ -137,6 +137,18 @@ def forecast(
     )
 
 
+def measured(
+    strategy: Strategy, n: int, batch: int, *, n_classes: int = 10, width: int = 512, labelled: int = 1_000,
+    draws: int = 10, dtype: str = "float32", seed: int = 0,
+) -> Run:  # fmt: skip
+    """Return what one selection from made-up arrays takes.
+
+    Args: as `forecast`.
+    """
+    seen = _view(strategy, n, n_classes, width, labelled, draws, dtype, seed)
+    return Run(n, batch, *_measured(lambda: _propose(strategy, seen, min(batch, n), seed)))
+
+
 def _sizes(n: int, batch: int) -> Iterator[tuple[int, int]]:
     """Yield (samples, batch) of the runs: n doubles; a small batch and the whole one, where the pool allows it."""
     size = min(n, FIRST)
