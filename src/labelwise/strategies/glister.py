@@ -27,7 +27,8 @@ class Glister(Strategy):
     Cost:
         O(n C D ln 100) time for the draws and O(b m C D) for m validation samples; O(m (C + D) + C D) memory.
     When:
-        A validation set like the test set, noisy or imbalanced pools; what the predictor is sure of wrongly misleads it.
+        A validation set like the test set, noisy or imbalanced pools. Predicted labels that are wrong mislead it, and a
+        small eta repeats itself: the validation gradient hardly moves within a batch.
     Source:
         Killamsetty, Sivasubramanian, Ramakrishnan, Iyer 2021, "GLISTER: Generalization based Data Subset Selection for
         Efficient and Robust Learning".
@@ -43,7 +44,7 @@ class Glister(Strategy):
         device: "cpu" computes with NumPy; "cuda", "mps" with torch there; "auto" where it finds one.
     """
 
-    eta: float = 0.01
+    eta: float = 0.1
     most: int = 1_000
     device: str = "cpu"
 

@@ -75,7 +75,8 @@ class GraphCut(InSpace):
     Cost:
         O(n b D) time; O(n D) memory.
     When:
-        As facility-location, where that is too slow; a small lam prefers dense regions.
+        Dense regions first: lam weighs a batch of b against n samples, so that up to 1/2, where the measure is monotone,
+        small batches hardly avoid repetition; a lam near n / b does.
     Source:
         Iyer, Khargoankar, Bilmes, Asnani 2021, "Submodular Combinatorial Information Measures with Applications in
         Machine Learning".
