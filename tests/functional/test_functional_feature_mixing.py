@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from labelwise.errors import InputError, ShapeError
+from labelwise.functional import clusters
 from labelwise.functional import feature_mixing as module
 from labelwise.functional.batches.candidates import kmeans_among
 from labelwise.functional.batches.clustered import kmeans_batch
@@ -150,6 +151,12 @@ def test_class_means_leave_out_classes_without_samples():
     z = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 8.0]], np.float16)
     assert_allclose(class_means(z, [7, 2, 7]), [[2, 3], [2, 4.5]])
     assert class_means(z[:0], np.empty(0, int)).shape == (0, 2)
+
+
+def test_class_means_of_many_blocks_are_means(monkeypatch):
+    monkeypatch.setattr(clusters, "rows_per_block", lambda width: 7)
+    z, y = layer(50)[0], generator(4, "tests", "labels").integers(9, size=50)
+    assert_allclose(class_means(z, y), [z[y == c].mean(axis=0) for c in np.unique(y)], atol=1e-12)
 
 
 def test_k_means_is_among_candidates_and_the_rest_is_drawn_evenly():

@@ -35,7 +35,9 @@ def class_means(embeddings: Any, y: Any) -> NDArray[np.float64]:
     classes, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
     means = np.zeros((classes.size, int(rows.array.shape[1])))
     for part in rows.blocks():
-        np.add.at(means, place[part], rows.take(part))
+        order = np.argsort(place[part], kind="stable")
+        here, first = np.unique(place[part][order], return_index=True)
+        means[here] += np.add.reduceat(rows.take(part)[order], first, axis=0, dtype=np.float64)
     return means / counts[:, None]
 
 
