@@ -231,6 +231,14 @@ def test_bad_targets_are_named():
         epig(x, x, answers=0, rng=generator(0))
 
 
+@pytest.mark.parametrize("dtype, off", [(np.float16, 0.008), (np.float32, 0.004), (np.float64, 0.0008)])
+def test_what_its_type_may_miss_is_no_error_in_the_mean_either(dtype, off):
+    x = np.full((3, 4, 2), 0.5, dtype)
+    x[1] += dtype(off / 2)  # was bfloat16, or was printed
+    for score in (scores.least_confidence, scores.smallest_margin, scores.entropy):
+        assert_allclose(of_mean(score, x), score(np.full((3, 2), 0.5)), atol=1e-12)
+
+
 @pytest.mark.parametrize("bad", [np.ones((2, 2)), np.ones((2, 0, 2)), np.ones((2, 2, 0)), None, [[["a"]]]])
 def test_wrong_shapes_are_refused(bad):
     with pytest.raises(ShapeError):

@@ -167,7 +167,15 @@ def of_mean(
 
     Raises: as `variation_ratio`.
     """
-    return _score(draws, lambda x: score(x.mean(axis=1), threads=1), block, threads)
+
+    def rule(x: Floats) -> Floats:
+        mean = x.mean(axis=1)
+        mean /= mean.sum(
+            axis=1, keepdims=True
+        )  # draws in short types sum to one but for what a float64 may not miss
+        return np.asarray(score(mean, threads=1))
+
+    return _score(draws, rule, block, threads)
 
 
 def epig(
