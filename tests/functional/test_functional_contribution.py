@@ -114,6 +114,13 @@ def test_what_is_wrong_is_said():
         shapley([0.0, np.nan])
     with pytest.raises(ShapeError, match="phi must have shape"):
         dispersion([])
+    for of_phi, name in ((dispersion, "phi"), (contribution_shares, "phi"), (balancing_scales, "shares")):
+        with pytest.raises(InputError, match=f"{name} must be finite; it holds nan"):
+            of_phi([np.nan, 1.0])
+        with pytest.raises(ShapeError, match=f"{name} must have shape"):
+            of_phi([])
+    with pytest.raises(InputError, match=r"worth\(\d\) must be finite"):
+        shapley_sampled(lambda mask: np.nan, 2, 1, generator(0))
     with pytest.raises(InputError, match="orders must be a whole number of at least 1"):
         shapley_sampled(float, 2, 0, generator(0))
     with pytest.raises(ShapeError, match=r"modal_probs must have shape \(n, M, C\)"):

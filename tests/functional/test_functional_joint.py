@@ -202,3 +202,6 @@ def test_what_is_wrong_is_said():
         batch_bald(x, 1, num_samples=0)
     with pytest.raises(InputError, match="rows must lie between 0 and 2; 3 does not"):
         joint_mutual_information(x, [0, 3])
+    for rows in ([0.7], [[0, 1]], [True]):
+        with pytest.raises(ShapeError, match="rows must"):
+            joint_mutual_information(x, rows)

@@ -168,3 +168,11 @@ def test_what_is_wrong_is_said():
         gaussian_wasserstein([0, 0], np.eye(2), [0, 0], -np.eye(2))
     with pytest.raises(ShapeError, match=r"y_cov must have shape \(D=2, D=2\)"):
         gaussian_wasserstein([0, 0], np.eye(2), [0, 0], [1, 1])
+    for cov in (1.0, np.ones((2, 2, 2))):
+        with pytest.raises(ShapeError, match="x_cov must have shape"):
+            gaussian_wasserstein([0, 0], cov, [0, 0], cov)
+    with pytest.raises(InputError, match="projections: row 1 is not finite"):
+        sliced_wasserstein(x, x, projections=[[1.0], [np.nan]])
+    for lines in (np.ones((2, 0)), np.eye(2) * 3):
+        with pytest.raises(InputError, match="at least one direction, each a column of length 1"):
+            sliced_wasserstein(x, x, projections=lines)

@@ -60,13 +60,11 @@ def shapley(values: Any) -> Floats:
     Source:
         Shapley 1953, "A Value for n-Person Games".
     """
-    v = as_array(values, "values").astype(np.float64)
+    v = _finite(values, "values")
     size = v.shape[-1] if v.ndim else 0
     m = size.bit_length() - 1
     if size < 2 or size != 2**m:
         raise ShapeError(f"values must have shape (..., 2^M) with M >= 1; it has shape {v.shape}.")
-    if not np.isfinite(v).all():
-        raise InputError("values must be finite; a coalition has no worth.")
     masks = np.arange(size)
     members = np.bitwise_count(masks)
     phi = np.empty((*v.shape[:-1], m))
@@ -96,7 +94,7 @@ def shapley_sampled(
         (M,) float64.
 
     Raises:
-        InputError: M or `orders` is below 1.
+        InputError: M or `orders` is below 1, or a coalition's worth is not finite.
 
     Source:
         Castro, Gómez, Tejada 2009, "Polynomial Calculation of the Shapley Value Based on Sampling".
@@ -106,7 +104,7 @@ def shapley_sampled(
 
     def v(mask: int) -> float:
         if mask not in known:
-            known[mask] = float(worth(mask))
+            known[mask] = float(_finite(worth(mask), f"worth({mask})"))
         return known[mask]
 
     phi = np.zeros(m)
@@ -129,13 +127,12 @@ def dispersion(phi: Any) -> Floats:
 
     Raises:
         ShapeError: there is no modality.
+        InputError: a value is not finite.
 
     Source:
         RL-MBA, supplement.
     """
-    v = as_array(phi, "phi").astype(np.float64)
-    if not v.ndim or not v.shape[-1]:
-        raise ShapeError(f"phi must have shape (..., M) with M >= 1; it has shape {v.shape}.")
+    v = _modalities(phi, "phi")
     return np.asarray(np.abs(v[..., 0] - v[..., 1]) if v.shape[-1] == 2 else v.var(axis=-1))
 
 
@@ -148,8 +145,7 @@ def contribution_shares(phi: Any) -> Floats:
     Returns:
         (..., M) float64, sums to 1.
 
-    Raises:
-        ShapeError: there is no modality.
+    Raises: as `dispersion`.
 
     Source:
         Shen et al. 2023, "Towards Balanced Active Learning for Multimodal Classification" (BMMAL).
@@ -157,9 +153,7 @@ def contribution_shares(phi: Any) -> Floats:
     Deviations:
         The authors' code gives NaN, 0/0, where no modality contributes.
     """
-    size = np.abs(as_array(phi, "phi").astype(np.float64))
-    if not size.ndim or not size.shape[-1]:
-        raise ShapeError(f"phi must have shape (..., M) with M >= 1; it has shape {size.shape}.")
+    size = np.abs(_modalities(phi, "phi"))
     total = size.sum(axis=-1, keepdims=True)
     return np.where(total > 0, size / np.where(total > 0, total, 1), 1 / size.shape[-1])
 
@@ -173,8 +167,25 @@ def balancing_scales(shares: Any) -> Floats:
     Returns:
         (..., M) float64 in [0, 1].
 
+    Raises: as `dispersion`.
+
     Source:
         Shen et al. 2023, BMMAL; for more than two modalities the form is ours.
     """
-    c = as_array(shares, "shares").astype(np.float64)
+    c = _modalities(shares, "shares")
     return np.asarray(1 - (c.max(axis=-1, keepdims=True) - c))
+
+
+def _modalities(values: Any, name: str) -> Floats:
+    """Return (..., M) finite numbers, at least one modality."""
+    array = _finite(values, name)
+    if not array.ndim or not array.shape[-1]:
+        raise ShapeError(f"{name} must have shape (..., M) with M >= 1; it has shape {array.shape}.")
+    return array
+
+
+def _finite(values: Any, name: str) -> Floats:
+    array = as_array(values, name).astype(np.float64)
+    if not np.isfinite(array).all():
+        raise InputError(f"{name} must be finite; it holds {array[~np.isfinite(array)][0]}.")
+    return array

@@ -147,8 +147,10 @@ def sliced_wasserstein(
     _check_p(p)
     width = points[0].shape[1]
     if projections is not None:
-        lines = as_array(projections, "projections").astype(np.float64)
+        lines = _finite(projections, "projections")
         check_shape(lines, "projections", ("D", "L"), (width, None))
+        if not lines.size or not np.allclose(np.linalg.norm(lines, axis=0), 1, atol=1e-3):
+            raise InputError("projections must hold at least one direction, each a column of length 1.")
     elif rng is not None:
         lines = rng.normal(size=(width, check_count(n_projections, "n_projections", 1)))
         lines /= np.linalg.norm(lines, axis=0)
@@ -180,7 +182,7 @@ def gaussian_wasserstein(x_mean: Any, x_cov: Any, y_mean: Any, y_cov: Any) -> fl
     covs = [_finite(c, name) for c, name in ((x_cov, "x_cov"), (y_cov, "y_cov"))]
     width, axes = means[0].size, covs[0].ndim
     for cov, name in zip(covs, ("x_cov", "y_cov"), strict=True):
-        check_shape(cov, name, ("D", "D")[:axes] or ("D",), (width,) * max(axes, 1))
+        check_shape(cov, name, ("D",) if axes < 2 else ("D", "D"), (width,) if axes < 2 else (width, width))
     apart = float(np.square(means[0] - means[1]).sum())
     if axes == 1:
         for cov, name in zip(covs, ("x_cov", "y_cov"), strict=True):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.checks import check_count
-from labelwise.errors import InputError
+from labelwise.checks import as_array, check_count, check_shape
+from labelwise.errors import InputError, ShapeError
 from labelwise.functional.backend import is_tensor, like, namespace, to_numpy
 from labelwise.functional.blocks import BLOCK_BYTES
 from labelwise.functional.draws import as_draws, bald, expected_entropy, mixed_entropy, mixtures_a_pass
@@ -88,15 +88,20 @@ def joint_mutual_information(
     Returns:
         At least 0 and at most ln S; exact while there are at most `num_samples` label configurations.
 
-    Raises: as `batch_bald`; InputError for a row that is not there.
+    Raises: as `batch_bald`; ShapeError where `rows` are no whole numbers on one axis, InputError for a row that is not
+        there.
 
     Source:
         Kirsch, van Amersfoort, Gal 2019, "BatchBALD", equation 8.
     """
     known = expected_entropy(draws)
     joint = _Joint(draws, check_count(num_samples, "num_samples", 1), rng)
+    chosen = as_array(rows, "rows")
+    check_shape(chosen, "rows", ("k",), (None,))
+    if chosen.size and chosen.dtype.kind not in "iu":
+        raise ShapeError(f"rows must be whole numbers; they are {chosen.dtype}.")
     told = 0.0
-    for row in np.asarray(rows, dtype=np.int64).tolist():
+    for row in chosen.tolist():
         if not 0 <= row < known.size:
             raise InputError(f"rows must lie between 0 and {known.size - 1}; {row} does not.")
         told += float(joint.left(np.array([row]))[0] - known[row])
