@@ -78,6 +78,7 @@ def test_the_critic_s_weight_decides():
     [
         ("loss-prediction", {"scalars.predicted_loss": [1.0, 3.0, 2.0]}, [1, 2, 0]),
         ("vaal", {"scalars.discriminator": [0.2, 0.9, 0.1]}, [2, 0, 1]),
+        ("vaal", {"scalars.discriminator": np.array([3, 5, 0], np.uint8)}, [2, 0, 1]),
     ],
 )
 def test_orders_by_hand(name, signals, worst):

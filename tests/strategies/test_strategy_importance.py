@@ -75,6 +75,14 @@ def test_truth_is_looked_up_by_id():
         assert_array_equal(selection.select("grand-oracle", {**given, "ids": ids}, 9, truth=truth), wanted)
 
 
+@pytest.mark.parametrize("label", ["cat", 0.5, None])
+def test_truth_must_be_class_indices(label):
+    given, y = arrays()
+    truth = {**dict(enumerate(y.tolist())), 7: label}
+    with pytest.raises(InputError, match="truth must"):
+        selection.select("grand-oracle", given, 9, truth=truth)
+
+
 def test_without_truth_it_can_be_listed_and_not_used():
     given, y = arrays()
     assert make("grand-oracle").needs.pool == {"probs", "embeddings"}

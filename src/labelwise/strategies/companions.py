@@ -63,7 +63,9 @@ class Vaal(Strategy):
     needs: ClassVar[Needs] = Needs(pool=frozenset({"scalars.discriminator"}))
 
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
-        values = -np.asarray(view.pool.need("scalars.discriminator"))
+        values = -view.pool.need("scalars.discriminator").astype(
+            np.float64
+        )  # whole numbers may have no negative
         return Proposal(top(values, n, rng), values)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -97,14 +97,12 @@ class GrandOracle(Strategy):
                 "grand-oracle needs the pool's true labels: give truth=y. A simulation does so by itself; where people "
                 "answer, nobody knows them."
             )
-        if isinstance(self.truth, Mapping):
-            missing = next((i for i in ids.tolist() if i not in self.truth), None)
-            known = None if missing is not None else np.array([self.truth[i] for i in ids.tolist()], np.int64)
-        else:
-            array = as_array(self.truth, "truth")
-            check_shape(array, "truth", ("N",), (None,))
-            missing = next((i for i in ids.tolist() if not 0 <= i < array.size), None)
-            known = None if missing is not None else array[ids]
-        if known is None:
-            raise InputError(f"truth has no label for sample {missing}.")
+        told = self.truth
+        if not isinstance(told, Mapping):
+            told = as_array(told, "truth")
+            check_shape(told, "truth", ("N",), (None,))
+        there: Container[int] = told if isinstance(told, Mapping) else range(len(told))
+        if missing := [i for i in ids.tolist() if i not in there]:
+            raise InputError(f"truth has no label for sample {missing[0]}.")
+        known = [told[i] for i in ids.tolist()] if isinstance(told, Mapping) else told[ids]
         return as_labels(known, n_classes, "truth")
