@@ -102,3 +102,12 @@ def test_draws_scalars_parameters_and_bad_rows_are_options(tmp_path, probs):
     assert picked["rows"] == [1, 2]
     assert "--set takes NAME=VALUE; it is 'share'" in str(run(*mixed, "--set", "share").exception)
     assert "cannot be made" in str(run(*mixed, "--set", "shore=1").exception)
+
+
+def test_validation_draws_are_an_option(tmp_path):
+    # draw s says class s of row 0 and of the target, and nothing of row 1
+    np.save(tmp_path / "d.npy", [np.eye(2), [[0.5, 0.5]] * 2])
+    np.save(tmp_path / "v.npy", np.eye(2)[None])
+    words = ["select", "--strategy", "epig", "--budget", 2, "--json", "--draws", tmp_path / "d.npy"]
+    done = run(*words, "--validation-draws", tmp_path / "v.npy", "--set", "target=validation")
+    assert np.allclose(json.loads(done.stdout)["scores"], [np.log(2), 0])

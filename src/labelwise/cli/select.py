@@ -32,6 +32,7 @@ def select_command(
     labelled_features: Annotated[Path | None, _array("Features of what is labelled.")] = None,
     labelled_y: Annotated[Path | None, _array("Class indices of what is labelled.")] = None,
     validation_probs: Annotated[Path | None, _array("Class probabilities of validation samples.")] = None,
+    validation_draws: Annotated[Path | None, _array("Posterior draws of validation samples.")] = None,
     validation_embeddings: Annotated[Path | None, _array("Embeddings of validation samples.")] = None,
     validation_y: Annotated[Path | None, _array("Class indices of validation samples.")] = None,
     ids: Annotated[
@@ -88,7 +89,12 @@ def select_command(
             "logits": labelled_logits, "y": labelled_y,
         }
     )  # fmt: skip
-    held_out = given({"probs": validation_probs, "embeddings": validation_embeddings, "y": validation_y})
+    held_out = given(
+        {
+            "probs": validation_probs, "draws": validation_draws, "embeddings": validation_embeddings,
+            "y": validation_y,
+        }
+    )  # fmt: skip
     params = {name: _value(words) for name, words in _pairs(set_, "--set").items()}
     names = read_ids(ids) if ids else None
     if not pool and names is not None:  # random needs nothing but to know how many there are

@@ -12,11 +12,6 @@ import typer
 
 SECTIONS = ("formula", "cost", "when", "source", "deviations")
 PARTS = ("pool", "labelled", "validation")
-# Where a strategy reads none of these, its example shows that only a campaign or a companion recipe can feed it.
-_SHAPES = {
-    "probs": "(n, C)", "logits": "(n, C)", "draws": "(n, S, C)", "embeddings": "(n, D)", "features": "(n, F)",
-    "modal_probs": "(n, M, C)", "evidence": "(n, M, C)", "present": "(n, M)", "el2n": "(n,)", "y": "(n,)",
-}  # fmt: skip
 
 
 def strategies_command(
