@@ -12,9 +12,10 @@ from labelwise.campaign import Campaign, Plan
 from labelwise.errors import InputError
 from labelwise.proposing import not_finite
 from labelwise.selection import proposal
-from labelwise.signals import Signals
+from labelwise.signals import Needs, Signals
 from labelwise.store.memory import MemoryStore
 from labelwise.strategies import TABLE
+from labelwise.strategies.base import Proposal, Strategy
 from strategies.strategy_views import made, signals
 
 P = np.array([[0.5, 0.5], [np.nan, 0.5], [0.9, 0.1], [0.6, 0.4]])
@@ -104,3 +105,18 @@ def test_a_campaign_never_asks_for_a_bad_sample_and_goes_on():
     for asked in state.asks[1:]:
         assert all(i % 5 for i in asked.ids)
         assert asked.notes["quarantined, pool"] > 0
+
+
+class Whole(Strategy):
+    """Scores in whole numbers."""
+
+    needs = Needs(pool=frozenset({"features"}))
+
+    def propose(self, view, n, rng):
+        return Proposal(np.arange(min(n, len(view.pool))), np.arange(len(view.pool)))
+
+
+def test_a_bad_row_has_the_lowest_score_in_whole_numbers_too():
+    x = np.array([[0.0], [np.nan], [2.0]])
+    found = proposal(Whole(), {"features": x}, 1, on_bad_sample="quarantine")
+    assert found.scores.tolist() == [0, -np.inf, 1]

@@ -82,8 +82,8 @@ def forecast(
     """Return what selecting `batch` of n samples will take, from runs on ever larger made-up arrays.
 
     The first run has 500 samples; each next one twice as many, until the time is spent or n is reached. Seconds and
-    bytes are then fitted with terms that only grow (1, n, b, n b, and n², n b² for time; least squares of relative
-    errors, no negative share) and read off at n.
+    bytes are then fitted with terms that only grow (1, n, b, n b, with n² and n b² for time, b² for bytes; least squares
+    of relative errors, no negative share) and read off at n.
 
     Args:
         strategy: its name with `params`, or a Strategy.

@@ -62,7 +62,8 @@ def proposed(
     found.check(kept["pool"].size, n, who)
     scores = None
     if found.scores is not None:
-        scores = np.full(len(seen.pool), -np.inf, found.scores.dtype)
+        # whole numbers have no infinity
+        scores = np.full(len(seen.pool), -np.inf, np.result_type(found.scores.dtype, np.float16))
         scores[kept["pool"]] = found.scores
     notes: dict[str, Any] = dict(found.notes)
     for part, rows in bad.items():
