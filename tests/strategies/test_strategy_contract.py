@@ -162,7 +162,7 @@ def test_memory_grows_with_n_and_not_with_its_square(name):
     propose(name, view(needs, 50, 10), 10)  # imports
     tracemalloc.start()
     try:
-        propose(name, seen, 100)
+        propose(name, seen, 20)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
