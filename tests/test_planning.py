@@ -60,6 +60,13 @@ def test_at_the_size_asked_for_nothing_is_extrapolated():
     assert told.seconds == told.runs[-1].seconds
 
 
+def test_two_sizes_are_run_however_little_time_there_is():
+    told = forecast("margin", 10**9, 20, seconds=1e-9)
+    assert [(run.n, run.batch) for run in told.runs] == [(500, 5), (500, 20), (1_000, 5)]
+    sure = forecast("margin", 10**9, 20, seconds=3600, largest=100_000)
+    assert told.extra_bytes > sure.extra_bytes / 4  # a constant, read off one size, would be a millionth
+
+
 def test_made_up_arrays_are_what_a_network_answers():
     strategy = planning.make("margin")
     seen = planning._view(strategy, 50, 4, 8, 5, 3, "float16", 0)

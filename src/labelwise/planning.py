@@ -81,7 +81,8 @@ def forecast(
 ) -> Forecast:
     """Return what selecting `batch` of n samples will take, from runs on ever larger made-up arrays.
 
-    The first run has 500 samples; each next one twice as many, until the time is spent or n is reached. Seconds and
+    The first runs have 500 samples, the next ones twice as many and so on until the time is spent or n is reached; two
+    sizes there are in any case, for one tells nothing of how a cost grows. Seconds and
     bytes are then fitted with terms that only grow (1, n, b, n b, with n² and n b² for time, b² for bytes; least squares
     of relative errors, no negative share) and read off at n.
 
@@ -94,7 +95,7 @@ def forecast(
         labelled: samples in the labelled and the validation part.
         draws: S of posterior draws.
         dtype: of the arrays: "float16", "float32" or "float64".
-        seconds: how long the calibration may start new runs.
+        seconds: how long the calibration may start new runs, once two sizes were run.
         largest: most samples of a calibration run; None: as many as the time allows.
         seed: of the made-up arrays.
         progress: told (runs done, runs at most).
@@ -110,20 +111,20 @@ def forecast(
         raise InputError(f"seconds must be above 0; it is {seconds!r}.")
     name = strategy if isinstance(strategy, str) else type(strategy).__name__
     chosen = make(strategy, **params) if isinstance(strategy, str) else strategy
-    started, runs = perf_counter(), []
+    runs: list[Run] = []
     sizes = [size for size in _sizes(n, min(batch, n)) if size[0] <= max(FIRST, largest or n)]
     for k, (size, b) in enumerate(sizes):
         seen = _view(chosen, size, n_classes, width, labelled, draws, dtype, seed)
-        if k == 0:  # imports and first allocations
+        if k == 0:  # imports and first allocations: no other run has any
             _propose(chosen, seen, b, seed)
+            started = perf_counter()
         took, extra = _measured(lambda seen=seen, b=b: _propose(chosen, seen, b, seed))  # type: ignore[misc]
         runs.append(Run(size, b, took, extra))
         if progress is not None:
             progress(k + 1, len(sizes))
         spent = perf_counter() - started
-        if (
-            spent > seconds or spent + 8 * took > 2 * seconds
-        ):  # the next run, twice as large, twice (time, memory)
+        # the next run is up to four times as long, and made twice, for time and for memory
+        if size > FIRST and (spent > seconds or spent + 8 * took > 2 * seconds):
             break
     last = runs[-1]
     per_sample = sum(v.nbytes for v in _arrays(seen.pool)) / last.n

@@ -145,7 +145,7 @@ def _print(page: dict[str, Any]) -> None:
     console = Console()
     console.print(Text(page["name"], style="bold"), Text(f"{page['idea']}\n"), sep="\n")
     if page["more"]:
-        console.print(Text(f"{page['more']}\n"))
+        console.print(Text(f"{_joined(page['more'])}\n"))
     console.print(grid)
 
 
