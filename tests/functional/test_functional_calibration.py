@@ -133,6 +133,12 @@ def test_no_other_temperature_is_likelier(seed, n, classes, scale):
         assert log(classes) <= min(others) + 1e-12
 
 
+def test_labels_no_better_than_chance_have_no_temperature():
+    assert (
+        fit_temperature([[1.0, 0.0], [1.0, 0.0]], [0, 1]) == np.inf
+    )  # exactly even: the slope at 1/T = 0 is 0
+
+
 def test_tempered_stays_finite_and_keeps_ties():
     z = np.array([[1e4, -1e4, 1e4], [0.0, 1.0, 2.0]])
     for t in (0.0, 1e-300, 1e-3, 1.0, 1e300, inf):

@@ -145,6 +145,21 @@ def test_drawn_answers_come_close_to_all_answers():
     assert_array_equal(epig(x, t, answers=120), exact)
 
 
+def test_drawn_answers_favour_no_target_and_no_class():
+    rng = np.random.default_rng(0)
+    # the first targets depend on nothing; the others' classes are unlike in how probable they are and what they tell
+    t = np.concatenate([np.full((4, 6, 3), 1 / 3), rng.dirichlet([0.3, 0.1, 0.03], (4, 6))])
+    x = rng.dirichlet(np.full(3, 0.05), (10, 6))
+    drawn = np.array([epig(x, t, answers=20, rng=generator(seed)) for seed in range(100)])
+    assert np.abs(drawn.mean(axis=0) - epig(x, t)).max() < 0.007  # any bias of these would be above 0.012
+
+
+def test_equal_draws_tell_nothing_and_never_less():
+    x = np.repeat(generator(0, "tests", "equal").dirichlet(np.ones(3), (200, 1)), 7, axis=1)
+    assert 0 <= bald(x).min() <= bald(x).max() < 1e-15  # one in three is a hair below 0 before it is cut
+    assert epig(x, x[:3]).min() >= 0
+
+
 def test_a_target_that_no_draw_gives_a_class_is_no_trouble():
     x = np.array([[[0.5, 0.5, 0.0], [0.2, 0.8, 0.0]]])
     assert_allclose(epig(x, x), reference_epig(x, x), atol=1e-15)

@@ -169,6 +169,16 @@ def test_rows_are_distinct_whatever_the_draws(kind, n):
     assert len(set(rows.tolist())) == rows.size == min(n, 7)
 
 
+def test_what_rounding_parts_is_a_tie_and_the_lowest_row_is_first():
+    rng = np.random.default_rng(1)
+    one = rng.dirichlet(np.ones(7), (1, 9))
+    x = np.concatenate(
+        [one[..., rng.permutation(7)] for _ in range(12)]
+    )  # classes in other orders tell as much
+    assert np.ptp(bald(x)) < 1e-12 and bald(x).argmax() != 0
+    assert batch_bald(x, 1).tolist() == [0]
+
+
 def test_an_order_of_rows_does_not_matter():
     x = some(5, 50, 6, 3)
     order = generator(1).permutation(50)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from labelwise.errors import InputError, ShapeError, UnknownName
+from labelwise.functional import transport
 from labelwise.functional.transport import (
     gaussian_wasserstein,
     sinkhorn,
@@ -126,7 +127,7 @@ def test_a_sinkhorn_divergence_between_equal_clouds_is_nothing():
 
 def test_weights_are_scaled_and_zero_weights_leave_points_out():
     x, y = generator(0, "tests", "cloud").normal(size=(2, 6, 2))
-    for distance in (wasserstein, lambda *a, **k: sinkhorn(*a, reg=0.5, **k), lambda *a, **k: sliced_wasserstein(*a, projections=np.eye(2), **k)):  # fmt: skip
+    for distance in (wasserstein, lambda *a, **k: sinkhorn(*a, reg=0.5, **k), lambda *a, **k: sinkhorn(*a, reg=0.5, value="divergence", **k), lambda *a, **k: sliced_wasserstein(*a, projections=np.eye(2), **k)):  # fmt: skip
         cut = distance(x[:4], y)
         assert_allclose(distance(x, y, x_weights=[2, 2, 2, 2, 0, 0]), cut, rtol=1e-6)
 
@@ -140,6 +141,13 @@ def test_a_sinkhorn_that_does_not_settle_is_an_error():
     )  # to one point there is one plan; the cloud to itself takes longer
     with pytest.raises(InputError, match="after 2 steps"):
         sinkhorn(x[:1], y, 0.5, steps=2, value="divergence")
+
+
+def test_a_transport_that_is_not_found_is_an_error(monkeypatch):
+    monkeypatch.setattr(transport, "_STEPS", 1)
+    x, y = generator(0, "tests", "cloud").normal(size=(2, 30, 2))
+    with pytest.raises(InputError, match="The transport between x and y was not found"):
+        wasserstein(x, y)
 
 
 def test_what_is_wrong_is_said():

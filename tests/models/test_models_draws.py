@@ -53,6 +53,12 @@ def test_draws_by_hand():
     assert_allclose(told.draws, p[:, 1:], atol=1e-5)
 
 
+def test_layers_of_one_width_have_masks_of_their_own():
+    masks = Masks(nn.Sequential(nn.Dropout(), nn.Dropout()), 7, 3)
+    first, second = (masks._mask(i, layer, torch.empty(1, 64))[1:] for i, layer in enumerate(masks.layers))
+    assert not torch.equal(first, second)
+
+
 def test_a_mask_keeps_its_share():
     layer = nn.Dropout(0.2)
     rows = Masks(nn.Sequential(layer), 7, 4)._mask(0, layer, torch.empty(1, 5000))[1:]

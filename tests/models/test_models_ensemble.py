@@ -111,6 +111,10 @@ def test_a_recipe_without_randomness_needs_a_share():
     assert_array_equal(alike[:, 0], alike[:, 1])  # as the docstring says
     apart = told(fit(make("ensemble", member="logistic", size=2, share=0.5), data, y), data).draws
     assert not np.array_equal(apart[:, 0], apart[:, 1])
+    few = told(fit(make("ensemble", member="logistic", size=2, share=0.01), data, y), data)
+    assert_allclose(
+        few.draws.sum(axis=2), 1, atol=1e-6
+    )  # of 40 samples one at least, whose class is all there is
 
 
 def test_a_committee_on_digits_is_as_good_as_its_members():

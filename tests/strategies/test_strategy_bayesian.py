@@ -118,6 +118,21 @@ def test_epig_of_the_pool_equals_its_score():
     assert (drawn[0] != drawn[2]).any()
 
 
+@pytest.mark.parametrize("name, few, many", [("epig", {"answers": 7}, {"answers": 1000}), ("batch-bald", {"num_samples": 2}, {})])  # fmt: skip
+def test_what_is_drawn_is_as_much_as_asked_for(name, few, many):
+    x = some(40)
+    more = {"targets": 40} if name == "epig" else {}
+    first, second = (picked(name, x, 12, seed, **few, **more).tolist() for seed in (0, 1))
+    assert first != second  # drawn
+    assert len({tuple(picked(name, x, 3, seed, **many, **more)) for seed in (0, 1)}) == 1  # 5^2 and 160: all
+
+
+def test_targets_of_epig_are_drawn_from_all_of_the_pool():
+    x = np.concatenate([np.full((20, 8, 2), 0.5), np.eye(2)[np.arange(8) % 2][None].repeat(20, axis=0)])
+    for order in (slice(None), slice(None, None, -1)):
+        assert selection.proposal("epig", {"draws": x[order]}, 1, targets=12).scores.max() > 0.1
+
+
 def test_epig_says_which_part_it_needs():
     x = some(5)
     assert make("epig").needs.validation == frozenset()

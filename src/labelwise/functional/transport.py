@@ -6,6 +6,7 @@ not W_p^p. Sinkhorn values are no distances; `sinkhorn` says what they are.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,9 @@ def wasserstein(x: Any, y: Any, p: int = 2, *, x_weights: Any = None, y_weights:
     from scipy.spatial.distance import cdist
 
     cost = cdist(*points, metric="sqeuclidean" if p == 2 else "euclidean")
-    value, told = emd2(*weights, cost, numItermax=_STEPS, log=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it warns of is in the log, and an error here
+        value, told = emd2(*weights, cost, numItermax=_STEPS, log=True)
     if told["warning"] is not None:
         raise InputError(f"The transport between x and y was not found: {told['warning']}")
     return float(max(value, 0.0) ** (1 / p))
