@@ -298,3 +298,12 @@ def test_a_bad_row_is_named(metric, value, what):
         k_center(x, 1, metric=metric)
     with pytest.raises(InputError, match=f"centres: row 3 {what}"):
         k_center(np.ones((5, 2)), 1, centres=x, metric=metric)
+
+
+@pytest.mark.parametrize("scale", [1e80, 1e120, 1e149])
+def test_lengths_up_to_1e150_serve(scale):
+    x = generator(0, "tests", "centres", "long").uniform(-0.5, 0.5, (40, 3))
+    assert_array_equal(k_center(x * scale, 9), brute_force(x * scale, 9))
+    rows = kmeans_pp(x, 9, generator(1))
+    # as draws of the unscaled, whatever the weights are measured in
+    assert_array_equal(kmeans_pp(x * scale, 9, generator(1), weights=np.full(40, 1e300)), rows)

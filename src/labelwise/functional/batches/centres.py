@@ -138,7 +138,7 @@ def _weights(weights: Any, m: int) -> NDArray[np.float64]:
     if wrong.size:
         row = int(wrong[0])
         raise InputError(f"weights: row {row} is {w[row]}; a weight must be finite and at least 0.")
-    return w
+    return w / (w.max(initial=0) or 1)  # only ratios count, and no quotient in `race` may overflow
 
 
 def _mean(array: Any) -> NDArray[Any]:

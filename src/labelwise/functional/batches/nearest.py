@@ -181,9 +181,8 @@ class Nearest:
         """
         unit, tiny = rounding(products)
         slack = sign * 2 * (self.space.width + 16) * unit
-        under = (
-            sign * self.space.width * tiny * (1 + self.space.largest) ** 2
-        )  # what underflows is lost whole
+        # what underflows is lost whole, and of two factors the other may make much of it
+        under = sign * 4 * self.space.width * tiny * (1 + self.space.largest)
         mine, theirs = (p.own + slack * p.size for p in (part, centres))
         found = products * -2
         found += theirs[None, :]
@@ -234,13 +233,15 @@ class Nearest:
 
 
 def race(rng: np.random.Generator, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return factors that make the highest of distance times factor a draw in proportion to weight times distance.
+    """Return factors, 1 at most, that make the highest of distance times factor a draw in proportion to weight times distance.
 
     Of independent exponential waiting times E_i / w_i the shortest is the i-th with probability w_i / Σ w: a draw that
     needs no sums, and of all distances only the few that bounds leave in the race.
     """
     # E = 0 comes once in 2^63 draws, and its inverse must be finite
-    return weights / np.maximum(rng.standard_exponential(weights.size), 1e-20)
+    factors = weights / np.maximum(rng.standard_exponential(weights.size), 1e-20)
+    factors /= factors.max(initial=0) or 1  # no product with a distance may overflow
+    return factors
 
 
 def farthest_from(space: Space, point: Space) -> int:
