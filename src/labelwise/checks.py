@@ -109,6 +109,16 @@ def check_count(n: int, name: str, least: int = 0) -> int:
     return int(n)
 
 
+def check_number(value: float, name: str, least: float = -np.inf, most: float = np.inf) -> float:
+    """Return a value as a float; raise InputError unless it is a finite number from least to most."""
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not (number and np.isfinite(value) and least <= value <= most):
+        low, high = (f"{bound:g}" for bound in (least, most))
+        rule = f" from {low} to {high}" if most < np.inf else f" of at least {low}" if least > -np.inf else ""
+        raise InputError(f"{name} must be a number{rule}; it is {value!r}.")
+    return float(value)
+
+
 def check_name(name: str, known: Sequence[str], what: str) -> None:
     """Raise UnknownName with the nearest known name unless `name` is one of `known`."""
     if name not in known:

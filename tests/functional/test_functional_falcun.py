@@ -18,12 +18,11 @@ def chances(p, before, gamma):
     """The probability of each row to be drawn next, as the algorithm says."""
     ordered = np.sort(p, axis=1)
     unsure = 1 - (ordered[:, -1] - ordered[:, -2])
-    apart = unsure
-    for row in before:
-        apart = np.minimum(apart, np.abs(p - p[row]).sum(axis=1))
-        apart = (apart - apart.min()) / (apart.max() - apart.min())
-    weights = (unsure + apart) ** gamma
-    weights[list(before)] = 0
+    apart = np.min([unsure, *(np.abs(p - p[row]).sum(axis=1) for row in before)], axis=0)
+    left = np.setdiff1d(np.arange(len(p)), before)
+    apart = (apart - apart[left].min()) / np.ptp(apart[left])
+    weights = np.zeros(len(p))
+    weights[left] = (unsure + apart)[left] ** gamma
     return weights / weights.sum()
 
 

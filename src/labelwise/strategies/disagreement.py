@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from labelwise.checks import Array, check_count
+from labelwise.checks import Array, check_count, check_number
 from labelwise.errors import InputError
 from labelwise.functional.backend import placed
 from labelwise.functional.batches import top
@@ -62,8 +62,8 @@ class Falcun(Strategy):
     """Ask, by lot, for samples that are unsure and whose probabilities are unlike those asked for before.
 
     Formula:
-        Draw u with probability ∝ (m_u + d_u)^γ, m = 1 - (p₍₁₎ - p₍₂₎); d starts as m, and after each draw q is
-        min(d, ‖p_u - p_q‖₁), scaled to [0, 1].
+        Draw u with probability ∝ (m_u + d_u)^γ, m = 1 - (p₍₁₎ - p₍₂₎), d = min(m, min_q ‖p_u - p_q‖₁) over the drawn q,
+        scaled to [0, 1] over all samples left.
     Cost:
         O(n b C) time; O(n) memory beside the arrays.
     When:
@@ -71,15 +71,18 @@ class Falcun(Strategy):
     Source:
         Gilhuber, Beer, Ma, Seidl 2024, "FALCUN: A Simple and Efficient Deep Active Learning Strategy".
     Deviations:
-        None.
+        Where copies of drawn samples are all that is left, the authors' code draws evenly; here m still counts.
 
     Attributes:
-        gamma: γ, how much the most relevant samples are preferred.
+        gamma: γ, at least 0: how much the most relevant samples are preferred.
     """
 
     gamma: float = 10.0
 
     needs: ClassVar[Needs] = Needs(pool=frozenset({"probs"}))
+
+    def __post_init__(self) -> None:
+        check_number(self.gamma, "gamma", 0)
 
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         return Proposal(falcun(view.pool.need("probs"), n, rng, gamma=self.gamma))

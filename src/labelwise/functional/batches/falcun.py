@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.checks import check_count
-from labelwise.errors import InputError
+from labelwise.checks import check_count, check_number
 from labelwise.functional.backend import rows_per_block
 from labelwise.functional.scores import check_probs, smallest_margin
 
@@ -16,8 +15,8 @@ from labelwise.functional.scores import check_probs, smallest_margin
 def falcun(probs: Any, n: int, rng: np.random.Generator, *, gamma: float = 10.0) -> NDArray[np.int64]:
     """Return n rows, each drawn with probability proportional to (u + d)^gamma.
 
-    u = 1 - (p₍₁₎ - p₍₂₎); d starts as u, and after each draw is the smaller of itself and the L1 distance to the row
-    drawn, scaled to [0, 1] over all rows.
+    u = 1 - (p₍₁₎ - p₍₂₎); d is the smallest of u and the L1 distances to the rows drawn, scaled to [0, 1] over all rows
+    that are left.
 
     Args:
         probs: (m, C) class probabilities; on CPU, tensors are moved there.
@@ -33,11 +32,12 @@ def falcun(probs: Any, n: int, rng: np.random.Generator, *, gamma: float = 10.0)
         InputError: `gamma` is negative or no number.
 
     Source:
-        Gilhuber, Beer, Ma, Seidl 2024, "FALCUN: A Simple and Efficient Deep Active Learning Strategy", algorithm 1.
+        Gilhuber, Beer, Ma, Seidl 2024, "FALCUN: A Simple and Efficient Deep Active Learning Strategy".
+        - Scales as the public code (sobermeier/falcun) by its configuration: what is scaled is not what is kept.
+        - Where copies of drawn rows are all that is left, that code draws evenly; here u still counts.
     """
     p = check_probs(probs)
-    if not 0 <= gamma < np.inf:
-        raise InputError(f"gamma must be a number of at least 0; it is {gamma!r}.")
+    check_number(gamma, "gamma", 0)
     unsure = 1 + smallest_margin(p).astype(np.float64)
     apart = unsure.copy()
     free = np.ones(len(p), bool)
@@ -49,9 +49,8 @@ def falcun(probs: Any, n: int, rng: np.random.Generator, *, gamma: float = 10.0)
             for start in range(0, len(p), step):
                 rows = slice(start, start + step)
                 np.minimum(apart[rows], np.abs(p[rows] - last).sum(axis=1), out=apart[rows])
-            apart -= apart.min()
-            apart /= apart.max() or 1
-        relevance = np.where(free, unsure + apart, 0)
+        low, high = apart[free].min(), apart[free].max()
+        relevance = np.where(free, unsure + (apart - low) / (high - low or 1), 0)
         # Scaled by the largest, no power overflows; and one of them is 1, so that not all can vanish.
         weights = (relevance / (relevance.max() or 1)) ** gamma * free
         if not relevance.any():
