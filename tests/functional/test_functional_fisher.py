@@ -162,7 +162,7 @@ def test_the_form_follows_from_the_memory_it_holds():
 
 def test_wrong_arguments_are_refused_in_words():
     p, h = drawn("wrong", 8, 3, 4)
-    with pytest.raises(InputError, match="lam must be a number above 0; it is 0"):
+    with pytest.raises(InputError, match="lam must be a number from 1e-50 to 1e.50; it is 0"):
         bait(p, h, 2, lam=0)
     with pytest.raises(InputError, match="oversample must be a number of at least 1; it is 0.5"):
         bait(p, h, 2, oversample=0.5)
@@ -175,5 +175,32 @@ def test_wrong_arguments_are_refused_in_words():
     with pytest.raises(DistributionError, match="labelled_probs: row 1 is no distribution"):
         bait(p, h, 2, labelled_probs=np.array([[0, 0, 1], [1.0, 1, 1]]), labelled_embeddings=h[:2])
     h[3, 1] = np.nan
-    with pytest.raises(InputError, match="embeddings: row 3 is not finite"):
+    with pytest.raises(InputError, match="embeddings: row 3 holds nan"):
         bait(p, h, 2)
+
+
+@pytest.mark.parametrize("form", ["full", "diagonal"])
+def test_numbers_beyond_float64_are_refused_and_all_others_serve(form):
+    p, h = drawn("long", 12, 3, 2)
+    for lam in (1e-50, 1e50):
+        for scale in (1e-150, 1e24):
+            assert len(set(bait(p, h * scale, 5, lam=lam, form=form))) == 5
+    with pytest.raises(InputError, match="embeddings: a row is longer than 1e25"):
+        bait(p, h * 1e26, 5, form=form)
+    with pytest.raises(InputError, match="labelled_embeddings: a row is longer than 1e25"):
+        bait(p, h, 5, labelled_probs=p, labelled_embeddings=h * 1e26, form=form)
+    with pytest.raises(InputError, match="lam must be a number"):
+        bait(p, h, 5, lam=1e-51, form=form)
+
+
+def test_rows_that_tell_nothing_are_not_looked_at_again(monkeypatch):
+    p, h = np.eye(3)[np.arange(40) % 3], drawn("sure", 40, 3, 4)[1]
+    looked, gains = [], fisher.DiagonalFisher._gains
+
+    def counted(self, rows, sign):
+        looked.append(rows.size)
+        return gains(self, rows, sign)
+
+    monkeypatch.setattr(fisher.DiagonalFisher, "_gains", counted)
+    assert_array_equal(bait(p, h, 8, form="diagonal", oversample=1), np.arange(8))
+    assert sum(looked) == 40

@@ -105,28 +105,32 @@ def to_numpy(array: Any) -> Array:
     return as_array(array, "array")
 
 
-def placed(values: Any, device: str) -> Any:
+def placed(values: Any, device: str, *, doubles: bool = False) -> Any:
     """Return an array on a device: "cpu" leaves it to NumPy, any other name makes a torch tensor of it there.
 
     Args:
         values: a NumPy array or a tensor.
         device: "cpu", "cuda", "cuda:1", "mps"; "auto": CUDA or MPS where torch finds one, NumPy elsewhere.
+        doubles: it will be computed with in float64, which MPS lacks: "auto" then leaves it to NumPy there, as it does
+            with arrays that are float64 themselves.
 
     Raises:
-        InputError: torch knows no such device, or it is not there.
+        InputError: torch knows no such device, it is not there, or it is MPS and has to take float64.
     """
     if device == "cpu":
         return values
     import torch
 
+    doubles = doubles or str(values.dtype).endswith("float64")
     if device == "auto":
-        device = (
-            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        )
+        mps = torch.backends.mps.is_available() and not doubles
+        device = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
         if device == "cpu":
             return values
+    if str(device).startswith("mps") and doubles:
+        raise InputError(f'device {device!r} cannot be used: it has no float64. Use "cpu" or "auto".')
     try:
         array = values if is_tensor(values) else torch.from_numpy(np.array(values, copy=True))
-        return array.to(device)
-    except (RuntimeError, AssertionError) as error:
+        return array.to(torch.device(device))
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise InputError(f"device {device!r} cannot be used: {error}") from error

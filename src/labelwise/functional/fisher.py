@@ -200,7 +200,9 @@ class DiagonalFisher:
             bounds = np.where(free, self.bounds, -np.inf)
             highest = bounds.max()
             near = bounds >= highest - SAME * abs(highest)
-            if not self.stale[near].any():
+            if (
+                highest == 0 or not self.stale[near].any()
+            ):  # no gain is negative: a bound of 0 is the gain itself
                 return int(np.flatnonzero(near)[0])
             short = np.argpartition(-bounds, min(looked, bounds.size - 1))[:looked]
             again = np.union1d(short, np.flatnonzero(near))

@@ -35,11 +35,11 @@ class Bait(Strategy):
         say which form ran.
 
     Attributes:
-        lam: λ > 0, how much is known without any label.
+        lam: λ from 1e-50 to 1e50, how much is known without any label.
         oversample: how many times the batch is added before some is removed; 1 removes nothing.
         form: "full", "diagonal", or "auto": full where it holds at most 1 GiB.
-        device: "cpu" computes with NumPy; "cuda", "cuda:1" with torch there, "auto" where it finds one. It must compute
-            in float64.
+        device: "cpu" computes with NumPy; "cuda", "cuda:1" with torch there, "auto" where it finds one. Not "mps", which
+            has no float64: "auto" computes with NumPy there.
     """
 
     lam: float = 1.0
@@ -56,7 +56,7 @@ class Bait(Strategy):
 
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         parts = [
-            placed(part.need(name), self.device)
+            placed(part.need(name), self.device, doubles=True)
             for part in (view.pool, view.labelled)
             for name in ("probs", "embeddings")
         ]

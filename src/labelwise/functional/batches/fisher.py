@@ -8,13 +8,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.checks import check_count, check_name, check_shape
+from labelwise.checks import check_count, check_name, check_number, check_shape
 from labelwise.errors import InputError
 from labelwise.functional.backend import is_tensor, namespace, points, to_numpy
-from labelwise.functional.fisher import BLOCK_BYTES, SAME, DiagonalFisher, FullFisher
+from labelwise.functional.batches.spaces import check_rows
+from labelwise.functional.fisher import SAME, DiagonalFisher, FullFisher
 from labelwise.functional.scores import check_probs
 
 FORMS = ("auto", "full", "diagonal")
+LONGEST = 1e50  # squared length of an embedding: its fourth power by 1 / λ² is still float64
 FULL_BYTES = 2**30  # what the full form may hold; beyond it "auto" keeps diagonals only
 
 
@@ -45,7 +47,7 @@ def bait(
         n: how many rows; all of them where there are fewer.
         labelled_probs: (N, C) of the labelled samples; None: there are none.
         labelled_embeddings: (N, D).
-        lam: λ > 0; the larger, the less a lack of labels counts.
+        lam: λ from 1e-50 to 1e50; the larger, the less a lack of labels counts.
         oversample: how many times n rows are added before any is removed, at least 1; never more than there are.
         form: "full"; "diagonal" keeps the diagonals of all matrices only, in O(C·D) memory; "auto": `bait_form`.
 
@@ -55,7 +57,7 @@ def bait(
     Raises:
         ShapeError: shapes do not fit together.
         DistributionError: a row of probabilities is no distribution.
-        InputError: an embedding is not finite, or λ, `oversample` or `form` breaks its rule.
+        InputError: an embedding is not finite or longer than 1e25, or λ, `oversample` or `form` breaks its rule.
 
     Source:
         Ash, Goel, Krishnamurthy, Kakade 2021, "Gone Fishing: Neural Active Learning with Fisher Embeddings", Algorithm 1.
@@ -73,8 +75,11 @@ def bait(
     known_p = p[:0] if labelled_probs is None else labelled_probs
     known_p = _probs(known_p, "labelled_probs", known_h, p.shape[1])
     namespace(p, h, known_p, known_h)
-    _check_finite(h, "embeddings")
-    _check_finite(known_h, "labelled_embeddings")
+    for array, name in ((h, "embeddings"), (known_h, "labelled_embeddings")):
+        if check_rows(array, name) > LONGEST:
+            raise InputError(
+                f"{name}: a row is longer than 1e25; traces of such would overflow. Scale them down."
+            )
     check_bait(lam, oversample, form)
     n = min(check_count(n, "n"), len(p))
     if n == 0:
@@ -89,11 +94,8 @@ def bait(
 
 def check_bait(lam: float, oversample: float, form: str) -> None:
     """Raise InputError unless these may be parameters of `bait`."""
-    for value, name, least in ((lam, "lam", 0), (oversample, "oversample", 1)):
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not np.isfinite(value) or value < least or value == 0:
-            rule = "above 0" if least == 0 else f"of at least {least}"
-            raise InputError(f"{name} must be a number {rule}; it is {value!r}.")
+    check_number(lam, "lam", 1e-50, 1e50)
+    check_number(oversample, "oversample", 1)
     check_name(form, FORMS, "form")
 
 
@@ -163,12 +165,3 @@ def _probs(values: Any, name: str, h: Any, classes: int | None) -> Any:
     check_shape(p, name, ("n", "C"), (len(h), classes))
     check_probs(to_numpy(p) if is_tensor(p) else p, name)
     return p
-
-
-def _check_finite(array: Any, name: str) -> None:
-    xp = namespace(array)
-    step = max(1, BLOCK_BYTES // (8 * array.shape[1]))
-    for start in range(0, len(array), step):
-        good = to_numpy(xp.all(xp.isfinite(array[start : start + step]), axis=1))
-        if not good.all():
-            raise InputError(f"{name}: row {start + int(np.flatnonzero(~good)[0])} is not finite.")
