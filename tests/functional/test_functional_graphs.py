@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.testing import assert_array_equal
 
 from labelwise.errors import DistributionError, InputError, ShapeError
-from labelwise.functional.batches import galaxy
+from labelwise.functional.batches import galaxy, graphs
 from labelwise.functional.batches.graphs import line, midpoints
 from labelwise.seeds import generator
 
@@ -165,3 +165,22 @@ def test_wrong_arguments_are_refused_in_words():
         galaxy(p * [[1], [1], [2]], 1, **known)
     with pytest.raises(InputError, match="reveal must return a class from 0 to 1; of row 0 it returned 7"):
         galaxy(line_of(0.5), 1, **known, reveal=lambda row: 7)
+
+
+def test_lines_that_are_not_kept_change_nothing(monkeypatch):
+    rng = generator(0, "tests", "graphs", "kept")
+    p, known = rng.dirichlet(np.ones(5), 60), rng.dirichlet(np.ones(5), 20)
+    sorted_anew, sort = [], graphs.line
+
+    def counted(probs, best):
+        sorted_anew.append(len(probs))
+        return sort(probs, best)
+
+    monkeypatch.setattr(graphs, "line", counted)
+    arguments = {"labelled_probs": known, "labelled_y": np.arange(20) % 5}
+    rows = galaxy(p, 20, **arguments)
+    assert len(sorted_anew) == 5
+    monkeypatch.setattr(graphs, "KEPT_BYTES", 2 * 4 * 80)  # two lines
+    sorted_anew.clear()
+    assert_array_equal(galaxy(p, 20, **arguments), rows)
+    assert len(sorted_anew) == 2 + 3 * 4

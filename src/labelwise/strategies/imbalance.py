@@ -26,14 +26,15 @@ class Galaxy(Strategy):
         Classes take turns: all samples sorted by p_c - max p; the midpoint of the shortest path between a labelled
         sample of c and a labelled sample not of c that leads through unlabelled ones.
     Cost:
-        O(C n log n) once and O(n) a pick, n with the labelled; 4 n bytes a class whose turn it is.
+        O(C n log n) once and O(n) a pick, n with the labelled; 4 n bytes a class whose turn it was, 64 MiB at most:
+        beyond them a pick takes O(n log n).
     When:
         Extreme imbalance, where uncertainty asks within the big classes; some labels of each class must be there.
     Source:
         Zhang, Katz-Samuels, Nowak 2022, "GALAXY: Graph-based Active Learning at the Extreme".
     Deviations:
         There each label is known before the next sample is asked for; in a batch the predicted one stands in. Turns go on
-        where those of the last round ended, else classes beyond the batch would never have one. Classes without a
+        about where those of the last round ended, else classes beyond the batch would never have one. Classes without a
         labelled sample are passed over; the public code draws at random for them.
     """
 

@@ -12,6 +12,7 @@ from labelwise.checks import Array, as_labels, check_count, check_shape
 from labelwise.errors import InputError
 from labelwise.functional.scores import check_probs
 
+KEPT_BYTES = 2**26  # lines are kept while they take no more; the others are sorted anew at each turn
 TIE = 1e-8  # of the highest probability: orders the samples that a class wins by how clearly it does
 
 
@@ -73,9 +74,11 @@ def galaxy(
         divided = np.flatnonzero((counts > 0) & (counts < counts.sum()))
         if divided.size:
             turn = int(divided[np.searchsorted(divided, turn) % divided.size])
-            if turn not in lines:
-                lines[turn] = line(np.concatenate([p[:, turn], known_p[:, turn]]), best)
-            order = lines[turn]
+            order = lines.get(turn)
+            if order is None:
+                order = line(np.concatenate([p[:, turn], known_p[:, turn]]), best)
+                if (len(lines) + 1) * order.nbytes <= KEPT_BYTES:
+                    lines[turn] = order
             found = y[order]
             signs = np.where(found < 0, 0, np.where(found == turn, 1, -1))
             middle = midpoints(signs, reach)
