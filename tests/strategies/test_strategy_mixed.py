@@ -133,7 +133,7 @@ def turns(strategy, cases):
 
 def test_a_warm_up_ends_at_its_labels_or_rounds_whichever_comes_first():
     assert turns(make("warm-up", labels=30), [(29, 99), (30, 0)]) == ["first", "then"]
-    assert turns(make("warm-up", rounds=3), [(999, 2), (0, 3)]) == ["first", "then"]
+    assert turns(make("warm-up", rounds=3), [(999, 2), (0, 3), (1, 3)]) == ["first", "first", "then"]
     both = make("warm-up", labels=30, rounds=3)
     assert turns(both, [(29, 2), (30, 2), (29, 3)]) == ["first", "then", "then"]
     assert turns(make("warm-up"), [(39, 99), (40, 0)]) == ["first", "then"]  # ten a class, four classes
@@ -184,6 +184,17 @@ def test_a_campaign_takes_its_first_batch_from_a_low_strategy_that_needs_feature
     assert first_ask(True, Hears(("probs",)))[0] == random_start  # it needs more: the common random start
     asks = first_ask(True, Hears(), Hears(("probs",), last=True))
     assert [ids[0] < 100 for ids in asks] == [True, True, True, False, False]  # 4, 6 and then 8 labels
+
+
+def test_a_cold_warm_up_by_rounds_waits_for_the_first_label():
+    strategy = make("warm-up", first=Hears(), then="margin", rounds=1)
+    plan = Plan(seed=1, start=4, batch=2, budget=12, cold=True)
+    campaign = Campaign(fake.task(), fake.FakeRecipe(), strategy, MemoryStore(), plan)
+    campaign.tell([(i, None) for i in campaign.ask()])  # passes only: round 1 has no label, either
+    campaign.tell([(i, i % 3) for i in campaign.ask()])
+    assert strategy.proposer == "first"
+    campaign.ask()
+    assert strategy.proposer == "then"
 
 
 def test_a_switch_at_nothing_is_as_cold_as_the_second():

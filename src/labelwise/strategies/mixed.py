@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from labelwise.checks import check_count
+from labelwise.checks import check_count, check_number
 from labelwise.errors import InputError
 from labelwise.signals import Needs, View
 from labelwise.strategies.base import Outcome, Proposal, State, Strategy
@@ -43,12 +43,7 @@ class Mixed(Strategy):
 
     def __post_init__(self) -> None:
         _check_made(self)
-        if (
-            isinstance(self.share, bool)
-            or not isinstance(self.share, int | float)
-            or not 0 <= self.share <= 1
-        ):
-            raise InputError(f"share must be a number from 0 to 1; it is {self.share!r}.")
+        check_number(self.share, "share", 0, 1)
 
     @property
     def needs(self) -> Needs:
@@ -113,7 +108,9 @@ class _Switch(Strategy):
 
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         first, second = self.inner
-        self.proposer = first if self.early(len(view.labelled), view.n_classes, view.round) else second
+        # While nothing is labelled, as after passes only, no round counts: the turn must be the one of `cold_needs`.
+        round_ = view.round if len(view.labelled) else 0
+        self.proposer = first if self.early(len(view.labelled), view.n_classes, round_) else second
         turn: Strategy = getattr(self, self.proposer)
         found = turn.propose(view.only(turn.needs), n, rng)
         return Proposal(found.rows, found.scores, {**found.notes, "proposed_by": self.proposer})
@@ -150,8 +147,9 @@ class WarmUp(_Switch):
         first: proposes until the switch.
         then: proposes after it.
         labels: labelled samples at which the switch is made; None: no number of them makes it.
-        rounds: rounds after which the switch is made; None: no number of them makes it. Where both are None, the
-            switch is made at ten labels a class. Where both are given, at whichever comes first.
+        rounds: rounds after which the switch is made, none counting before the first label; None: no number of them
+            makes it. Where both are None, the switch is made at ten labels a class. Where both are given, at
+            whichever comes first.
     """
 
     first: Strategy = "random"  # type: ignore[assignment]  # `make` gives the strategy of this name
@@ -205,9 +203,7 @@ class Regime(_Switch):
 
     def __post_init__(self) -> None:
         _check_made(self)
-        number = isinstance(self.per_class, int | float) and not isinstance(self.per_class, bool)
-        if not number or not self.per_class >= 0:
-            raise InputError(f"per_class must be a number of at least 0; it is {self.per_class!r}.")
+        check_number(self.per_class, "per_class", 0)
 
     def early(self, n_labelled: int, n_classes: int, round_: int) -> bool:
         return n_labelled < self.per_class * n_classes
