@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from labelwise.checks import Array, check_count
+from labelwise.checks import Array, check_count, check_number
 from labelwise.functional.backend import placed, to_numpy
 from labelwise.functional.batches import k_center, top
 from labelwise.functional.contextual_diversity import reward
@@ -89,6 +89,8 @@ class CdalRl(Strategy):
     def __post_init__(self) -> None:
         for name in ("width", "steps", "candidates"):
             check_count(getattr(self, name), name, 1)
+        for name in ("rate", "decay"):
+            check_number(getattr(self, name), name, 0)
 
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         probs = check_probs(view.pool.need("probs"))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.checks import Array, check_count
+from labelwise.checks import Array, check_count, check_number
 from labelwise.errors import InputError
 from labelwise.functional import graph_convolution as gcn
 from labelwise.functional.backend import placed, to_numpy
@@ -34,6 +34,9 @@ class _SequentialGcn(InSpace):
         super().__post_init__()
         for name in ("width", "steps", "candidates"):
             check_count(getattr(self, name), name, 1)
+        for name in ("unlabelled_weight", "rate", "decay"):
+            check_number(getattr(self, name), name, 0)
+        check_number(self.dropout, "dropout", 0, 1)
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout must be at least 0 and less than 1; it is {self.dropout!r}.")
 
@@ -62,9 +65,9 @@ class _SequentialGcn(InSpace):
         def tensor(array: Array) -> Any:
             return placed(torch.from_numpy(np.ascontiguousarray(array, np.float32)), self.device)
 
-        both = [gcn.unit_rows(np.asarray(pool, np.float32), self.space)]
+        both = [gcn.unit_rows(pool, self.space)]
         if len(labelled):
-            both.append(gcn.unit_rows(np.asarray(labelled, np.float32), f"labelled {self.space}"))
+            both.append(gcn.unit_rows(labelled, f"labelled {self.space}"))
         units = tensor(np.concatenate(both))
         mixed = gcn.propagate(units, units)
         weights = [tensor(w).requires_grad_() for w in self._start(units.shape[1], rng)]
@@ -124,6 +127,10 @@ class UncertainGcn(_SequentialGcn):
     """
 
     margin: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.margin, "margin", 0, 1)
 
     def pick(
         self, scores: Array, features: Array, labelled: Array, n: int, rng: np.random.Generator
