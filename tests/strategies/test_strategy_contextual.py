@@ -84,3 +84,5 @@ def test_what_is_wrong_is_said():
         selection.select("cdal-rl", {"probs": p}, 2)
     with pytest.raises(InputError, match="steps must be a whole number of at least 1"):
         make("cdal-rl", steps=0)
+    with pytest.raises(InputError, match="rate must be a number of at least 0; it is -1"):
+        make("cdal-rl", rate=-1)

@@ -83,6 +83,8 @@ def test_turns_share_a_batch_exactly(n, parts):
     ("name", "params", "words"),
     [
         ("cal", {"k": 0}, "k must be a whole number of at least 1"),
+        ("falcun", {"gamma": -1}, "gamma must be a number of at least 0"),
+        ("falcun", {"gamma": "x"}, "gamma must be a number of at least 0"),
         ("discriminative", {"parts": 0}, "parts must be a whole number of at least 1"),
         ("discriminative", {"device": "cuda"}, "device must be 'cpu'"),
     ],

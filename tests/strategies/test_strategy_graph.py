@@ -80,12 +80,28 @@ def test_core_gcn_spreads_over_what_is_unlike_the_labelled():
     [
         ({"steps": 0}, "steps must be a whole number of at least 1"),
         ({"dropout": 1.0}, "dropout must be at least 0 and less than 1"),
+        ({"dropout": "half"}, "dropout must be a number from 0 to 1"),
+        ({"rate": -1}, "rate must be a number of at least 0"),
+        ({"decay": float("nan")}, "decay must be a number of at least 0"),
+        ({"unlabelled_weight": -1}, "unlabelled_weight must be a number of at least 0"),
+        ({"margin": 1.1}, "margin must be a number from 0 to 1"),
         ({"space": "pixels"}, "No space is named 'pixels'"),
     ],
 )
 def test_parameters_are_checked(params, words):
     with pytest.raises(InputError, match=words):
         make("uncertain-gcn", **params)
+
+
+def test_no_length_of_a_row_matters():
+    view, _ = seen()
+    parts = (view.pool, view.labelled)
+    long = [Signals(part.ids, embeddings=part.embeddings.astype(np.float64) * 2.0**400) for part in parts]
+    again = View(long[0], long[1], view.validation, 4)
+    given = [Signals(part.ids, embeddings=part.embeddings.astype(np.float64)) for part in parts]
+    view = View(given[0], given[1], view.validation, 4)
+    rows = [UncertainGcn(steps=2).propose(v, 5, generator(0)).rows for v in (view, again)]
+    assert_array_equal(*rows)
 
 
 def test_a_bad_row_is_named():
