@@ -113,6 +113,31 @@ def test_the_discriminator_separates_what_looks_different(kind):
     assert roc_auc_score(np.repeat([1, 0], [others.size, new.size]), labelled[np.r_[others, new]]) > 0.8
 
 
+def test_the_autoencoder_learns_to_fool_the_discriminator():
+    x = np.random.default_rng(0).normal(size=(80, 4)).astype(np.float32)
+    x[40:, 0] += 3
+    data, train = ArrayDataset({"table": x}), Labelled(np.arange(40), (x[:40, 1] > 0).astype(np.int64))
+    small = {"width": 4, "width_vae": 2, "latent": 4, "units": 16, "epochs": 20, "batch_size": 20, "device": "cpu"}  # fmt: skip
+    found = []
+    for adversary in (0.0, 3.0):
+        recipe = VaalRecipe("mlp", **small, adversary=adversary, beta=0.01, companion_lr=5e-3)
+        predictor = recipe.fit(data, train, np.arange(40, 80), None, 2, generator(0))
+        found.append(predictor.notes["discriminator_loss"])
+    assert found[1] > found[0] + 0.2  # 1.3 to 0.8; one that knows nothing has 2 ln 2 = 1.4
+
+
+def test_latent_vectors_are_drawn_with_the_variance_of_the_encoder():
+    vae = Vae((1,), 2, 4)
+    del vae.encoder, vae.decoder  # modules may be replaced by modules only
+    vae.encoder = lambda x: (x.expand(-1, 2), torch.full((len(x), 2), np.log(4.0)))
+    vae.decoder = torch.nn.Identity()
+    with seeded(0, torch.device("cpu")):
+        drawn = vae(torch.full((20_000, 1), 3.0))[0]
+    # of 40,000 draws the mean is off by 0.01 (standard deviation), theirs by 0.007; five of them
+    assert abs(float(drawn.mean()) - 3) < 0.05
+    assert abs(float(drawn.std()) - 2) < 0.035
+
+
 @pytest.mark.parametrize(
     "field", ["latent", "width_vae", "vae_steps", "discriminator_steps", "most_unlabelled"]
 )
