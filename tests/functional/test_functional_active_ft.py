@@ -87,3 +87,12 @@ def test_what_is_out_of_range_is_said():
         active_ft_loss(THETA[:0], X)
     with pytest.raises(InputError, match="x: row 0 has no finite norm"):
         active_ft([[np.nan, 1.0]], 1, generator(0))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": 1e-30}, {"rate": 1e30}, {"balance": 0.0, "temperature": 1e-4}]
+)
+def test_steps_that_leave_all_numbers_are_an_error(wrong):
+    x = generator(0, "tests", "leave").normal(size=(40, 5)).astype(np.float32)
+    with pytest.raises(InputError, match="leaves all finite numbers"):
+        active_ft(x, 6, generator(0), steps=3, **wrong)

@@ -1,14 +1,13 @@
-"""k-means, hierarchical clusters, nearest centres and nearest rows."""
+"""k-means, nearest centres and nearest rows."""
 
 import numpy as np
 import pytest
-from golden_numbers import cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from labelwise.errors import InputError, ShapeError, UnknownName
-from labelwise.functional import clusters
+from labelwise.functional import clusters, hierarchy
 from labelwise.seeds import generator
 
 torch = pytest.importorskip("torch")
@@ -97,32 +96,6 @@ def test_kmeans_of_tensors_and_float16(unit):
     assert_array_equal(clusters.kmeans(torch.from_numpy(x), 3, generator(0), unit=unit).members, expected)
 
 
-def test_hierarchical_equals_the_golden_file():
-    case = cases("cluster_margin")["hac"]
-    x = case["in"]["features"]
-    by_number = clusters.hierarchical(x, n_clusters=int(case["in"]["n_clusters"]))
-    by_height = clusters.hierarchical(x, height=float(case["in"]["epsilon"]))
-    assert_array_equal(by_number, case["out"]["labels"])
-    assert_array_equal(by_height, case["out"]["labels_at_epsilon"])
-
-
-def test_hierarchical_by_hand():
-    x = np.array([[5.0], [0.0], [1.0], [5.5]])  # 5 and 5.5 merge at 0.5, 0 and 1 at 1, the pairs at 4.75
-    assert_array_equal(clusters.hierarchical(x, n_clusters=2), [0, 1, 1, 0])
-    assert_array_equal(clusters.hierarchical(x, height=0.7), [0, 1, 2, 0])
-    assert_array_equal(clusters.hierarchical(x, height=4.7), [0, 1, 1, 0])
-    assert_array_equal(clusters.hierarchical(x, height=4.8), [0, 0, 0, 0])
-    assert_array_equal(clusters.hierarchical(x[:1], n_clusters=2), [0])
-
-
-def test_hierarchical_of_a_sample_gives_every_row_a_cluster():
-    x, home = islands(300)
-    found = clusters.sampled_hierarchical(x, generator(0), sample=60, mean_size=20)  # 60 / 20 = 3 clusters
-    assert partition(found.members) == partition(home)
-    everything = clusters.sampled_hierarchical(x, generator(0), sample=10_000, mean_size=100)
-    assert_allclose(everything.centres, [x[home == g].mean(axis=0) for g in range(3)], atol=1e-12)
-
-
 def test_nearest_centroid_by_hand_and_by_brute_force():
     members, squared = clusters.nearest_centroid([[0.0], [2.0], [9.0]], [[1.0], [7.0]])
     assert_array_equal(members, [0, 0, 1])
@@ -164,8 +137,8 @@ def test_of_equally_near_rows_the_lowest_is_taken():
     "call",
     [
         lambda x: clusters.kmeans(x, 2, generator(0)),
-        lambda x: clusters.hierarchical(x, n_clusters=2),
-        lambda x: clusters.sampled_hierarchical(x, generator(0)),
+        lambda x: hierarchy.hierarchical(x, n_clusters=2),
+        lambda x: hierarchy.sampled_hierarchical(x, generator(0)),
         lambda x: clusters.nearest_centroid(x, [[0.0, 0.0]]),
         lambda x: clusters.nearest_rows(x, [[0.0, 0.0]]),
     ],
@@ -190,12 +163,38 @@ def test_what_is_out_of_range_is_said():
     with pytest.raises(ShapeError, match="x must have at least one row"):
         clusters.kmeans(x[:0], 2, generator(0))
     with pytest.raises(InputError, match="n_clusters or height, one of the two"):
-        clusters.hierarchical(x)
+        hierarchy.hierarchical(x)
     with pytest.raises(InputError, match="takes 10000 at most"):
-        clusters.hierarchical(np.ones((10_001, 1)), n_clusters=2)
+        hierarchy.hierarchical(np.ones((10_001, 1)), n_clusters=2)
     with pytest.raises(InputError, match="mean_size must be at least 1"):
-        clusters.sampled_hierarchical(x, generator(0), mean_size=0.5)
+        hierarchy.sampled_hierarchical(x, generator(0), mean_size=0.5)
     with pytest.raises(ShapeError, match="centres must have at least one row"):
         clusters.nearest_centroid(x, np.ones((0, 2)))
     with pytest.raises(ShapeError, match="D=2"):
         clusters.nearest_centroid(x, np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("method", ["lloyd", "mini-batch"])
+def test_an_offset_moves_no_row_to_another_cluster(method):
+    x = islands(300, 6, width=16)[0].astype(np.float32)
+    far = x + np.float32(100_000)  # squares of 1e11 in float32 leave no digit to distances of 1
+    groups = [clusters.kmeans(a, 6, generator(0), method=method).members for a in (x, far)]
+    assert partition(groups[0]) == partition(groups[1])
+
+
+def test_nearest_rows_and_centres_are_found_far_from_zero():
+    rng = generator(0, "tests", "far")
+    x = rng.integers(-50, 50, size=(200, 8)).astype(np.float32) + 2**14  # exact, so are distances
+    places = x[rng.permutation(200)[:30]]
+    distances = ((x[:, None] - places) ** 2).sum(axis=2)
+    members, squared = clusters.nearest_centroid(x, places)
+    assert_array_equal(members, distances.argmin(axis=1))
+    assert_allclose(squared, distances.min(axis=1), atol=0.2)
+    assert_array_equal(clusters.nearest_rows(x, places), brute_nearest_rows(x, places))
+
+
+def test_rows_whose_distances_overflow_are_named():
+    x = np.full((4, 2), 1e18, np.float32)
+    x[2] = 4e18  # its square is finite, that of a distance twice as long would not be
+    with pytest.raises(InputError, match="x: row 2 has no finite norm"):
+        clusters.nearest_centroid(x, x[:1])

@@ -121,3 +121,24 @@ def test_what_is_out_of_range_is_said():
         prob_cover(x, 1, 1.0, labelled=np.full((1, 2), np.nan))
     with pytest.raises(InputError, match="purity must be above 0"):
         purity_radius(x, 2, generator(0), purity=0)
+
+
+def test_balls_far_smaller_than_the_spread_are_exact():
+    rng = generator(0, "tests", "small balls")
+    x = np.repeat(rng.normal(size=(40, 6)), 5, axis=0) + 1e-4 * rng.normal(size=(200, 6))
+    x = x.astype(np.float32)
+    delta = 3e-4
+    dense = ((x[:, None].astype(float) - x) ** 2).sum(axis=2) < delta**2
+    covered, wanted = np.zeros(200, bool), []
+    for _ in range(30):
+        gains = (dense & ~covered).sum(axis=1)
+        gains[wanted] = -1
+        wanted.append(int(gains.argmax()))
+        covered |= dense[wanted[-1]]
+    assert_array_equal(prob_cover(x, 30, delta), wanted)
+
+
+def test_a_ball_may_hold_everything():
+    x = generator(0).normal(size=(30, 3)).astype(np.float32)
+    for delta in (1e60, np.inf):
+        assert_array_equal(prob_cover(x, 3, delta), [0, 1, 2])

@@ -86,3 +86,17 @@ def test_what_is_wrong_is_said():
     bad[5] = np.nan
     with pytest.raises(InputError, match="embeddings: row 5"):
         chosen((p, bad, p_v, z_v, y), 3)
+
+
+@pytest.mark.parametrize("kinds", ["dddd", "dfdf", "fdfd", "ffdd"])
+def test_tensors_of_several_types_give_the_rows_of_arrays(kinds):
+    torch = pytest.importorskip("torch")
+    *arrays, y = data()
+    arrays = [a.astype(kind) for a, kind in zip(arrays, kinds, strict=True)]
+    assert_array_equal(chosen((*map(torch.from_numpy, arrays), y), 9), chosen((*arrays, y), 9))
+
+
+def test_a_step_out_of_all_numbers_is_an_error():
+    *arrays, y = data()
+    with np.errstate(all="ignore"), pytest.raises(InputError, match="after|After"):
+        chosen((*(a.astype(np.float32) for a in arrays), y), 9, eta=1e38)

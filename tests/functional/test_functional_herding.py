@@ -107,3 +107,27 @@ def test_what_is_out_of_range_is_said():
         max_herding(x, 1, weights=[1])
     with pytest.raises(InputError, match="x: row 2 has no finite norm"):
         max_herding(np.array([[0.0], [1], [np.nan]]), 1)
+
+
+@pytest.mark.parametrize("sigma", [1e-2, 1e-3, 1e-5])
+def test_a_narrow_kernel_is_weighed_by_weights_alone(sigma):
+    x = generator(0, "tests", "narrow").normal(size=(100, 8)).astype(np.float32)
+    weights = generator(1, "tests", "narrow").random(100)
+    # no row is as near to another as 50 sigma: each covers itself, wholly
+    rows = max_herding(x, 20, sigma=sigma, weights=weights, unit=True)
+    assert_array_equal(rows, np.argsort(-weights)[:20])
+
+
+def test_a_kernel_narrower_than_rounding_still_covers_its_row():
+    x = generator(0, "tests", "narrow").normal(size=(50, 8))
+    assert_array_equal(max_herding(x, 9, sigma=1e-300), np.arange(9))
+
+
+@pytest.mark.parametrize("kinds", [("float32", "float64"), ("float64", "float32")])
+def test_tensors_of_two_types_go_together(kinds):
+    x, known = generator(0, "tests", "types").normal(size=(60, 4)), generator(1).normal(size=(5, 4))
+    a, b = x.astype(kinds[0]), known.astype(kinds[1])
+    expected = max_herding(a, 8, labelled=b)
+    assert_array_equal(max_herding(torch.from_numpy(a), 8, labelled=torch.from_numpy(b)), expected)
+    with pytest.raises(InputError, match="all as torch tensors"):
+        max_herding(torch.from_numpy(a), 8, labelled=b)

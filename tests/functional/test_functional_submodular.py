@@ -367,7 +367,7 @@ def test_what_is_wrong_is_said():
         batches.facility_location(x, 3, epsilon=1)
     with pytest.raises(InputError, match=r"eta must lie in \[0, 1\] for logdetmi"):
         batches.submodular_mutual_information(x, x, 3, measure="logdetmi", eta=2.0)
-    with pytest.raises(InputError, match="lam must be positive"):
+    with pytest.raises(InputError, match="lam must be above 0"):
         batches.log_determinant(x, 3, lam=0)
     with pytest.raises(InputError, match="rows must lie in 0..11"):
         batches.submodular_value(x, [12], "fl")
@@ -375,3 +375,35 @@ def test_what_is_wrong_is_said():
         batches.submodular_mutual_information(x, RbfSimilarity(x), 3)
     with pytest.raises(InputError, match="positive definite"):
         batches.log_determinant(GivenSimilarity(np.array([[0.0, 1.0], [1.0, 0.0]])), 2, lam=0.5)
+
+
+@pytest.mark.parametrize("measure", ["logdetmi", "logdetcg", "logdetcmi"])
+def test_a_ridge_below_rounding_is_an_error(measure):
+    x = np.repeat(points("ridge")[:10], 4, axis=0)
+    asked, avoided = x[:8], x[20:36]
+    given_ = sets(measure, batches.CosineSimilarity(asked), batches.CosineSimilarity(avoided))
+    with pytest.raises(InputError, match="take a larger lam"):
+        maximise(batches.CosineSimilarity(x), 5, measure, lam=1e-18, **given_)
+
+
+@pytest.mark.parametrize("measure", [*INFORMATION, *GAIN, *CONDITIONAL])
+def test_tensors_of_two_types_go_together(measure):
+    torch = pytest.importorskip("torch")
+    x, rng = points("types"), generator(3)
+    p = rng.dirichlet(np.ones(3), size=len(x))
+
+    def rows(kind):
+        def gradients(s, dtype):
+            return GradientSimilarity(kind(p[s]), kind(x[s].astype(dtype)))
+
+        asked, avoided = gradients(slice(0, 6), "float64"), gradients(slice(6, 12), "float64")
+        return maximise(gradients(slice(None), "float32"), 6, measure, **sets(measure, asked, avoided))
+
+    assert_array_equal(rows(torch.from_numpy), rows(np.asarray))
+
+
+def test_rbf_similarity_is_the_same_far_from_zero():
+    x = generator(0, "tests", "rbf").integers(-30, 30, size=(60, 5)).astype(np.float32)
+    assert_array_equal(
+        batches.facility_location(RbfSimilarity(x + 2**14), 9), batches.facility_location(RbfSimilarity(x), 9)
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array, as_array, check_count, check_name, check_shape
 from labelwise.errors import InputError, ShapeError
-from labelwise.functional.backend import block, is_tensor, like, namespace, points, rows_per_block, to_numpy
+from labelwise.functional.backend import (
+    block,
+    is_tensor,
+    kind_of,
+    like,
+    namespace,
+    points,
+    rows_per_block,
+    to_numpy,
+)
 
 METHODS = ("auto", "lloyd", "mini-batch")
 SMALL = 20_000_000  # rows times centres up to which plain Lloyd iterations take about as long as mini-batches
@@ -21,7 +30,6 @@ SEEDING_ROWS, SEEDING_ROWS_A_CENTRE = (
     5_000,
     10,
 )  # what k-means++ seeds are drawn from: most of the time goes there
-MOST_HIERARCHICAL = 10_000  # 400 MB of distances
 LISTED = 64  # nearest rows remembered of each place
 
 
@@ -41,12 +49,14 @@ class Rows:
     Attributes:
         array: (n, D), NumPy or torch.
         xp: the functions of its library.
+        kind: the type to compute with.
         unit: whether rows are scaled to length 1; a row of zeros stays one.
         origin: (D,) what is subtracted, or None.
     """
 
     array: Any
     xp: Any
+    kind: Any
     unit: bool = False
     origin: Any = None
 
@@ -55,7 +65,7 @@ class Rows:
 
     def take(self, rows: Any) -> Any:
         """Return some rows, a slice or (k,) row numbers."""
-        found = block(self.array, rows, self.xp)
+        found = self.xp.astype(block(self.array, rows, self.xp), self.kind, copy=False)
         if self.unit:
             norms = self.xp.sqrt(self.xp.vecdot(found, found))
             found = found / self.xp.where(norms > 0, norms, self.xp.ones_like(norms))[:, None]
@@ -66,11 +76,21 @@ class Rows:
         total = 0.0
         for rows in self.blocks():
             total = total + self.xp.sum(self.take(rows), axis=0)
-        return Rows(self.array, self.xp, self.unit, total / max(len(self), 1))
+        return Rows(self.array, self.xp, self.kind, self.unit, total / max(len(self), 1))
+
+    def resolving(self, distance: float) -> Rows:
+        """Return the same rows, in float64 where products of shorter floats would blur distances of this length."""
+        longest = 0.0
+        for part in self.blocks():
+            found = self.take(part)
+            longest = max(longest, float(self.xp.max(self.xp.vecdot(found, found))))
+        blurred = distance * distance < 1e-3 * longest  # float32 leaves about three digits of the square
+        return replace(self, kind=self.xp.float64) if blurred else self
 
     def of(self, other: Any) -> Rows:
         """Return another array's rows, treated alike."""
-        return Rows(other, self.xp, self.unit, self.origin)
+        namespace(self.array, other)  # of one library, on one device
+        return Rows(other, self.xp, self.kind, self.unit, self.origin)
 
     def blocks(self, width: int = 0) -> list[slice]:
         """Return slices that cover all rows, as many a block as its work, `width` numbers a row, allows."""
@@ -86,15 +106,17 @@ def rows_of(x: Any, name: str, *, unit: bool = False, width: int | None = None) 
         InputError: a row has no finite norm; the message names it.
     """
     array = points(x, name, width)
-    rows = Rows(array, namespace(array))
+    xp = namespace(array)
+    rows = Rows(array, xp, kind_of(array, xp))
     for part in rows.blocks():
         found = rows.take(part)
         with np.errstate(all="ignore"):
-            fine = to_numpy(rows.xp.isfinite(rows.xp.vecdot(found, found)))
+            # a margin for squares of distances, which reach four times those of norms, about a mean sixteen times
+            fine = to_numpy(rows.xp.isfinite(32 * rows.xp.vecdot(found, found)))
         if not fine.all():
             row = part.start + int(np.flatnonzero(~fine)[0])
             raise InputError(f"{name}: row {row} has no finite norm; a value is NaN, infinite or too large.")
-    return Rows(array, rows.xp, unit)
+    return Rows(array, xp, rows.kind, unit)
 
 
 def squared_distances(a: Any, b: Any, xp: Any) -> Any:
@@ -132,7 +154,7 @@ def nearest_centroid(x: Any, centres: Any, *, unit: bool = False) -> tuple[NDArr
         ShapeError: widths differ, or there is no centre.
         InputError: a row has no finite norm.
     """
-    rows = rows_of(x, "x", unit=unit)
+    rows = rows_of(x, "x", unit=unit).about_mean()
     places = _places(centres, rows)
     members, squared = np.empty(len(rows), np.int64), np.empty(len(rows))
     for part in rows.blocks(int(places.shape[0])):
@@ -157,7 +179,7 @@ def nearest_rows(x: Any, places: Any, *, unit: bool = False) -> NDArray[np.int64
         ShapeError: widths differ, or there is no place.
         InputError: a row has no finite norm.
     """
-    rows = rows_of(x, "x", unit=unit)
+    rows = rows_of(x, "x", unit=unit).about_mean()
     wanted = _places(places, rows)[: len(rows)]
     k = int(wanted.shape[0])
     taken = np.zeros(len(rows), bool)
@@ -239,9 +261,9 @@ def kmeans(
     n = len(rows)
     if n == 0:
         raise ShapeError("x must have at least one row.")
-    others = rows_of(
-        rows.array[:0] if also is None else also, "also", unit=unit, width=int(rows.array.shape[1])
-    )
+    others = rows_of(rows.array[:0] if also is None else also, "also", width=int(rows.array.shape[1]))
+    rows = rows.about_mean()
+    others = rows.of(others.array)
     counts = np.concatenate([_weights(weights, n), np.ones(len(others))])
     total = n + len(others)
     k = min(check_count(k, "k", 1), n)
@@ -255,7 +277,7 @@ def kmeans(
     state = int(rng.integers(2**32))
     with (
         warnings.catch_warnings(),
-        threadpool_limits(1, user_api="openmp"),
+        threadpool_limits(1),
     ):  # threads would add up in any order
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows than centres: some coincide
         seeds, _ = kmeans_plusplus(sample[seeding], k, sample_weight=sure, random_state=state)
@@ -266,82 +288,8 @@ def kmeans(
                 k, init=seeds, n_init=1, random_state=state, batch_size=MINI_BATCH, max_iter=EPOCHS
             )
         fitter.fit(sample, sample_weight=counts)
-    centres = fitter.cluster_centers_
+    centres = fitter.cluster_centers_ + to_numpy(rows.origin)
     return Clustering(centres, nearest_centroid(x, like(rows.array, centres), unit=unit)[0])
-
-
-def hierarchical(
-    x: Any, *, n_clusters: int | None = None, height: float | None = None, linkage: str = "average"
-) -> NDArray[np.int64]:
-    """Return clusters of hierarchical agglomerative clustering, merged until a number or a height is reached.
-
-    Runs on the CPU with scikit-learn and holds n²/2 distances: for more than 10,000 rows use `sampled_hierarchical`.
-
-    Args:
-        x: (n, D), n <= 10,000.
-        n_clusters: stop at so many clusters; n where there are fewer rows.
-        height: stop before merging clusters that are so far apart. Give one of the two.
-        linkage: "average", "complete", "single" or "ward".
-
-    Returns:
-        (n,) clusters, numbered in the order in which they first occur.
-
-    Raises:
-        ShapeError: `x` is not (n, D).
-        InputError: not exactly one of the two stops is given, `x` has too many rows, or one has no finite norm.
-
-    Source:
-        Sneath, Sokal 1973, "Numerical Taxonomy" (average linkage).
-    """
-    from sklearn.cluster import AgglomerativeClustering
-
-    rows = rows_of(x, "x")
-    n = len(rows)
-    check_name(linkage, ("average", "complete", "single", "ward"), "linkage")
-    if (n_clusters is None) == (height is None):
-        raise InputError("hierarchical needs n_clusters or height, one of the two.")
-    if n > MOST_HIERARCHICAL:
-        raise InputError(
-            f"x has {n} rows; hierarchical holds n²/2 distances and takes {MOST_HIERARCHICAL} at most."
-        )
-    if n < 2:
-        return np.zeros(n, np.int64)
-    stop = None if n_clusters is None else min(check_count(n_clusters, "n_clusters", 1), n)
-    tree = AgglomerativeClustering(n_clusters=stop, distance_threshold=height, linkage=linkage)
-    return _renumbered(tree.fit_predict(to_numpy(rows.array).astype(np.float64)))
-
-
-def sampled_hierarchical(
-    x: Any, rng: np.random.Generator, *, sample: int = 1000, mean_size: float = 2.0, unit: bool = False
-) -> Clustering:
-    """Return average-linkage clusters of a drawn sample, and each row's nearest cluster mean.
-
-    Args:
-        x: (n, D), n >= 1, NumPy or torch, memory maps welcome.
-        rng: draws the sample.
-        sample: rows that are clustered, at most 10,000; all where there are fewer.
-        mean_size: mean size of a cluster in the sample at which merging stops, at least 1.
-        unit: scale rows to length 1 first.
-
-    Returns:
-        The clusters' means (k, D), k = ceil(sample / mean_size), in NumPy; and the cluster of each row.
-
-    Raises:
-        As `hierarchical`; InputError where `mean_size` is below 1.
-    """
-    rows = rows_of(x, "x", unit=unit)
-    if not mean_size >= 1:
-        raise InputError(f"mean_size must be at least 1; it is {mean_size!r}.")
-    size = min(check_count(sample, "sample", 1), len(rows))
-    if size == 0:
-        raise ShapeError("x must have at least one row.")
-    drawn = np.sort(rng.choice(len(rows), size, replace=False))
-    found = to_numpy(rows.take(drawn)).astype(np.float64)
-    groups = hierarchical(found, n_clusters=int(np.ceil(size / mean_size)))
-    means = np.zeros((groups.max() + 1, found.shape[1]))
-    np.add.at(means, groups, found)
-    means /= np.bincount(groups)[:, None]
-    return Clustering(means, nearest_centroid(x, like(rows.array, means), unit=unit)[0])
 
 
 def _gathered(rows: Rows, others: Rows, drawn: NDArray[np.int64]) -> Array:
@@ -356,21 +304,13 @@ def _gathered(rows: Rows, others: Rows, drawn: NDArray[np.int64]) -> Array:
     return found
 
 
-def _renumbered(groups: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the same groups, numbered in the order in which they first occur."""
-    _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    rank = np.empty(first.size, np.int64)
-    rank[np.argsort(first)] = np.arange(first.size)
-    return rank[group]
-
-
 def _places(places: Any, rows: Rows) -> Any:
-    """Return checked places in the type of the rows."""
+    """Return checked places about the origin of the rows and in their type."""
     found = rows_of(places, "centres", width=int(rows.array.shape[1]))
     namespace(rows.array, found.array)
     if len(found) == 0:
         raise ShapeError("centres must have at least one row.")
-    return rows.xp.astype(found.take(slice(None)), rows.take(slice(0, 0)).dtype)
+    return rows.xp.astype(found.take(slice(None)) - rows.origin, rows.kind)
 
 
 def _weights(weights: Any, n: int) -> Array:

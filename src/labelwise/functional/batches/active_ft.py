@@ -141,11 +141,18 @@ def _moved(rows: Rows, theta: Any, steps: int, rate: float, temperature: float, 
     xp = rows.xp
     mean, square = xp.zeros_like(theta), xp.zeros_like(theta)
     for step in range(1, steps + 1):
-        slope = _loss(theta, rows, temperature, balance).gradient
-        mean = BETAS[0] * mean + (1 - BETAS[0]) * slope
-        square = BETAS[1] * square + (1 - BETAS[1]) * slope * slope
-        spread = xp.sqrt(square / (1 - BETAS[1] ** step)) + EPS
-        theta = theta - rate / (1 - BETAS[0] ** step) * mean / spread
+        with np.errstate(all="ignore"):  # the parameters tell
+            slope = _loss(theta, rows, temperature, balance).gradient
+            mean = BETAS[0] * mean + (1 - BETAS[0]) * slope
+            square = BETAS[1] * square + (1 - BETAS[1]) * slope * slope
+            spread = xp.sqrt(square / (1 - BETAS[1] ** step)) + EPS
+            theta = theta - rate / (1 - BETAS[0] ** step) * mean / spread
+            fine = to_numpy(xp.all(xp.isfinite(xp.vecdot(theta, theta))))
+        if not fine:
+            raise InputError(
+                f"Step {step} of ActiveFT leaves all finite numbers with temperature = {temperature:g}, "
+                f"balance = {balance:g}, rate = {rate:g}."
+            )
     return theta
 
 

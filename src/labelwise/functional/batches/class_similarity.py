@@ -17,6 +17,7 @@ from labelwise.functional.batches.similarity import (
     row_norms,
     slices,
     some_rows,
+    times,
 )
 from labelwise.functional.scores import check_probs
 
@@ -62,8 +63,8 @@ class GradientSimilarity(Similarity):
         return residual / xp.where(norm > 0, norm, xp.ones_like(norm)), inputs
 
     def product(self, a: Prepared, b: Prepared) -> Any:
-        alike = a[0] @ b[0].T
-        alike *= a[1] @ b[1].T
+        alike = times(a[0], b[0])
+        alike *= times(a[1], b[1])
         alike += 1
         alike *= 0.5
         return alike
@@ -87,10 +88,13 @@ class GradientSimilarity(Similarity):
             return super().sums(
                 others
             )  # fewer samples than the last layer has weights: pairs are the quicker way
-        count, total = others.n, 0.0
+        count, total = others.n, None
         for _, (residual, inputs) in others.walk():  # Σ_i g_j·g_i = r_jᵀ (Σ_i r_i z_iᵀ) z_j
-            total = total + residual.T @ inputs
-        sums = [to_numpy(self.xp.sum((r @ total) * z, axis=1)) for _, (r, z) in self.walk()]
+            outer = inputs.T @ residual
+            total = outer if total is None else total + outer
+        if total is None:
+            return np.zeros(self.n)
+        sums = [to_numpy(self.xp.sum(times(r, total) * z, axis=1)) for _, (r, z) in self.walk()]
         return (np.concatenate(sums).astype(np.float64) + count) / 2
 
     def bounds(self, others: Similarity) -> Array:

@@ -62,7 +62,7 @@ def prob_cover(
     if n == 0:
         return np.empty(0, np.int64)
     known = None if labelled is None else rows_of(labelled, "labelled", width=int(rows.array.shape[1]))
-    rows = rows.about_mean()
+    rows = rows.about_mean().resolving(float(delta))
     room = max(GRAPH_BYTES, 4 * len(rows) * int(rows.array.shape[1])) if graph_bytes is None else graph_bytes
     balls, gains = _balls(rows, float(delta), room)
     covered = np.zeros(len(rows), bool)
@@ -191,7 +191,8 @@ class _Measured:
 
 
 def _inside(here: Any, there: Any, xp: Any, delta: float) -> Any:
-    return here @ xp.permute_dims(raised(there, xp, left=False), (1, 0)) > -delta * delta / 2
+    found = here @ xp.permute_dims(raised(there, xp, left=False), (1, 0))
+    return found > max(-delta * delta / 2, -float(xp.finfo(found.dtype).max))
 
 
 def _balls(rows: Rows, delta: float, most_bytes: int) -> tuple[_Balls, NDArray[np.int64]]:

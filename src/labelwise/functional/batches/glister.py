@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array, as_labels, check_shape
 from labelwise.errors import InputError
-from labelwise.functional.backend import block, like, namespace, points, rows_per_block, to_numpy
+from labelwise.functional.backend import block, kind_of, like, namespace, points, rows_per_block, to_numpy
 from labelwise.functional.batches.greedy import sample_size, wanted
 from labelwise.functional.scores import check_probs
 from labelwise.seeds import generator
@@ -63,13 +63,15 @@ def glister(
     pool = _Samples(probs, embeddings, None, "")
     held = _Samples(validation_probs, validation_embeddings, validation_y, "validation ")
     namespace(pool.embeddings, held.embeddings)
+    if pool.kind != held.kind:
+        pool.kind = held.kind = pool.xp.float64
     check_shape(held.probs, "validation probs", ("n", "C"), (None, pool.classes))
     check_shape(held.embeddings, "validation embeddings", ("n", "D"), (None, pool.embeddings.shape[1]))
     count = wanted(n, pool.n)
     sample = sample_size(pool.n, count, method, epsilon)
     rng, xp = rng or generator(0, "glister"), pool.xp
     # logits but for a constant a row, which no softmax sees
-    logits = xp.log(xp.clip(block(held.probs, slice(None), xp), LEAST, None))
+    logits = xp.log(xp.clip(held.of(held.probs, slice(None)), LEAST, None))
     inputs = held.inputs(slice(None))
     picks, left = np.empty(count, np.int64), np.arange(pool.n)
     for turn in range(count):
@@ -82,6 +84,10 @@ def glister(
             (moved - held.hot(slice(None))).T @ inputs / max(1, held.n)
         )  # (C, D + 1), as the last layer
         gains = _gains(pool, play, gradient)
+        if not np.isfinite(gains).all():
+            raise InputError(
+                f"After {turn} picks the step of length eta = {eta:g} has left all finite numbers."
+            )
         pick = int(play[np.argmax(gains >= gains.max() - 1e-6 * abs(gains.max()))])
         picks[turn] = pick
         left = left[left != pick]
@@ -98,27 +104,33 @@ class _Samples:
         self.probs, self.embeddings = points(probs, f"{what}probs"), points(embeddings, f"{what}embeddings")
         self.xp = namespace(self.probs, self.embeddings)
         self.n, self.classes = known.shape
+        kinds = {kind_of(array, self.xp) for array in (self.probs, self.embeddings)}
+        self.kind = kinds.pop() if len(kinds) == 1 else self.xp.float64
         check_shape(self.embeddings, f"{what}embeddings", ("n", "D"), (self.n, None))
         step = rows_per_block(self.embeddings.shape[1])
         for start in range(0, self.n, step):
-            squares = block(self.embeddings, slice(start, start + step), self.xp) ** 2
-            wrong = np.flatnonzero(~np.isfinite(to_numpy(self.xp.sum(squares, axis=1))))
+            with np.errstate(over="ignore"):  # such rows are named below
+                squares = block(self.embeddings, slice(start, start + step), self.xp) ** 2
+                wrong = np.flatnonzero(~np.isfinite(to_numpy(self.xp.sum(squares, axis=1))))
             if wrong.size:
-                raise InputError(f"{what}embeddings: row {start + int(wrong[0])} holds NaN or infinity.")
+                raise InputError(f"{what}embeddings: row {start + int(wrong[0])} has no finite norm.")
         self.labels = as_labels(known.argmax(1) if y is None else y, self.classes, f"{what}y")
         check_shape(self.labels, f"{what}y", ("n",), (self.n,))
 
+    def of(self, array: Any, rows: Any) -> Any:
+        return self.xp.astype(block(array, rows, self.xp), self.kind, copy=False)
+
     def inputs(self, rows: Any) -> Any:
-        z = block(self.embeddings, rows, self.xp)
+        z = self.of(self.embeddings, rows)
         return self.xp.concat([z, self.xp.ones_like(z[:, :1])], axis=1)
 
     def hot(self, rows: Any) -> Any:
-        p = block(self.probs, rows, self.xp)
+        p = self.of(self.probs, rows)
         classes = self.xp.arange(self.classes, device=p.device)
         return self.xp.astype(like(p, self.labels[rows])[:, None] == classes[None, :], p.dtype)
 
     def residuals(self, rows: Any) -> Any:
-        return block(self.probs, rows, self.xp) - self.hot(rows)
+        return self.of(self.probs, rows) - self.hot(rows)
 
 
 def _gains(pool: _Samples, rows: NDArray[np.int64], gradient: Any) -> Array:

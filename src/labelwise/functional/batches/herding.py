@@ -37,7 +37,8 @@ def max_herding(
         x: (m, D) unlabelled samples, NumPy or torch, memory maps welcome.
         n: how many rows to take; all of them where there are fewer.
         labelled: (L, D) labelled samples.
-        sigma: width of the kernel, above 0.
+        sigma: width of the kernel, above 0; at least a millionth of the largest distance of a row to their mean is
+            taken, for shorter distances are rounding.
         weights: (m,) non-negative, how much it counts that a row is covered; None: all alike (MaxHerding).
         unit: scale rows to length 1 first, as the papers do.
         rng: draws the rows that coverage is summed over, where there are more than `evaluated`; None: evenly spaced ones.
@@ -78,11 +79,12 @@ def max_herding(
             if rng is None
             else np.sort(rng.choice(m, most, False))
         )
-    rows = rows.about_mean()
+    rows = rows.about_mean().resolving(sigma)
     crowd = rows.take(judged)
     heights = rows.xp.zeros_like(crowd[:, 0])
+    sigma = max(float(sigma), 1e-6 * float(rows.xp.max(rows.xp.vecdot(crowd, crowd))) ** 0.5)
     right = rows.xp.permute_dims(raised(crowd, rows.xp, left=False), (1, 0))
-    soft = _Soft(right, rows.xp.astype(like(crowd, counts[judged]), crowd.dtype), float(sigma), rows.xp)
+    soft = _Soft(right, rows.xp.astype(like(crowd, counts[judged]), crowd.dtype), sigma, rows.xp)
     del crowd
     if known is not None and len(known):
         others = rows.of(known.array)
@@ -161,7 +163,9 @@ class _Soft:
         found = self.kernel(here)
         found -= heights[None, :]
         found = self.xp.clip(found, min=0) if is_tensor(found) else np.maximum(found, 0, out=found)
-        return to_numpy(found @ self.weights).astype(np.float64)
+        # beside a column of zeros, for no number of threads changes a product of matrices, but some one with a vector
+        pair = self.xp.stack([self.weights, self.xp.zeros_like(self.weights)], axis=1)
+        return to_numpy(found @ pair)[:, 0].astype(np.float64)
 
 
 def _blocks(n: int, width: int) -> list[slice]:

@@ -137,7 +137,7 @@ class CosineSimilarity(Similarity):
         return self.xp.concat([unit, self.xp.ones_like(unit[:, :1])], axis=1) * 0.5**0.5
 
     def product(self, a: Prepared, b: Prepared) -> Any:
-        return a @ b.T
+        return times(a, b)
 
     def diagonal(self) -> Array:
         return np.where(np.isfinite(self.norms), 1.0, 0.5)
@@ -165,7 +165,7 @@ class CosineSimilarity(Similarity):
 
 
 class RbfSimilarity(Similarity):
-    """s = exp(-gamma ‖x - y‖²) in (0, 1].
+    """s = exp(-gamma ‖x - y‖²) in (0, 1], in float64: distances come from products, which lose digits far from 0.
 
     Args:
         values: (n, D), an array, memory map or tensor.
@@ -179,12 +179,12 @@ class RbfSimilarity(Similarity):
         self.points = points(values, "points")
         self.xp = namespace(self.points)
         self.n, self.width = self.points.shape[0], self.points.shape[1] + 1
-        norms = row_norms(self.points, self.xp, "points")
+        row_norms(self.points, self.xp, "points")  # names a row that has none
         if gamma is None:
             # the mean of ‖x - y‖² over all pairs is 2 (mean ‖x‖² - ‖mean x‖²)
-            sums = [self.xp.sum(block(self.points, part, self.xp), axis=0) for part in slices(self.n)]
-            centre = np.sum([to_numpy(s).astype(np.float64) for s in sums], axis=0) / max(1, self.n)
-            squares = np.square(np.where(np.isfinite(norms), norms, 0.0))
+            ready = [self.rows(part) for part in slices(self.n)]
+            centre = np.sum([to_numpy(self.xp.sum(x, axis=0)) for x, _ in ready], axis=0) / max(1, self.n)
+            squares = np.concatenate([np.empty(0), *(to_numpy(own) for _, own in ready)])
             spread = 2 * (squares.mean() - np.square(centre).sum()) if self.n else 0.0
             gamma = 1 / spread if spread > 1e-12 * max(1.0, squares.max(initial=0.0)) else 1.0
         if not (np.isfinite(gamma) and gamma > 0):
@@ -192,7 +192,7 @@ class RbfSimilarity(Similarity):
         self.gamma = float(gamma)
 
     def rows(self, which: Any) -> Prepared:
-        x = block(self.points, which, self.xp)
+        x = self.xp.astype(block(self.points, which, self.xp), self.xp.float64)
         return x, self.xp.sum(x * x, axis=1)
 
     def product(self, a: Prepared, b: Prepared) -> Any:
@@ -269,6 +269,14 @@ class GivenSimilarity(Similarity):
         return part
 
 
+def times(a: Any, b: Any) -> Any:
+    """Return a bᵀ; of rows of two types in float64, as NumPy does and torch does not."""
+    if a.dtype != b.dtype:
+        xp = namespace(a, b)
+        a, b = xp.astype(a, xp.float64), xp.astype(b, xp.float64)
+    return a @ b.T
+
+
 def similarity_of(values: Any) -> Similarity:
     """Return values as a Similarity: (n, D) points are compared by their cosine."""
     return values if isinstance(values, Similarity) else CosineSimilarity(values)
@@ -284,7 +292,8 @@ def row_norms(array: Any, xp: Any, name: str) -> Array:
     norms = np.empty(array.shape[0], np.float64)
     for part in slices(norms.size):
         x = block(array, part, xp)
-        norms[part] = to_numpy(xp.sqrt(xp.sum(x * x, axis=1)))
+        with np.errstate(over="ignore"):  # such rows are named below
+            norms[part] = to_numpy(xp.sqrt(xp.sum(x * x, axis=1)))
     wrong = np.flatnonzero(~np.isfinite(norms))
     if wrong.size:
         raise InputError(f"{name}: row {int(wrong[0])} holds NaN, infinity or values too large to square.")

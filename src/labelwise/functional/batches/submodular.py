@@ -26,6 +26,7 @@ from labelwise.functional.blocks import thread_count
 
 COVER_PART = 50_000  # rows of a part where work grows with its square
 LEAST_PARTS = 2  # of clients that are worth a thread
+MOST_WEIGHT = 1e6  # of eta, nu and lam: what it is added to would be rounding beside more
 CHAIN_BYTES = 64 * 2**20  # of Cholesky rows; a pool that would take more is split into more parts
 
 
@@ -146,12 +147,13 @@ def check_weights(measure: str, eta: float, nu: float, lam: float | None) -> flo
     """
     volume = measure.startswith("logdet")
     lam = (1.0 if volume else 0.5) if lam is None else lam
-    most = 1.0 if volume else np.inf  # above 1 the scaled similarities are those of no points
+    most = 1.0 if volume else MOST_WEIGHT  # above 1 the scaled similarities are those of no points
     for name, value in (("eta", eta), ("nu", nu)):
-        if not 0 <= value <= most or not np.isfinite(value):
+        if not 0 <= value <= most:
             raise InputError(f"{name} must lie in [0, {most:g}] for {measure}; it is {value!r}.")
-    if not np.isfinite(lam) or lam < 0 or (volume and lam == 0):
-        raise InputError(f"lam must be {'positive' if volume else 'at least 0'}; it is {lam!r}.")
+    if not 0 <= lam <= MOST_WEIGHT or (volume and lam == 0):
+        least = "above 0" if volume else "at least 0"
+        raise InputError(f"lam must be {least} and at most {MOST_WEIGHT:g}; it is {lam!r}.")
     return float(lam)
 
 
@@ -288,7 +290,7 @@ class _Volume:
         self, pool: Similarity, n: int, query: Similarity | None, private: Similarity | None, eta: float, nu: float,
         lam: float,
     ) -> None:  # fmt: skip
-        self.pool, self.slack, self.lam = pool, pool.rounding, lam
+        self.pool, self.slack = pool, pool.rounding
         given = [] if private is None else [(private, nu)]
         self.chains = [_Chain(pool, n, given, lam)]
         if query is not None:
@@ -302,10 +304,6 @@ class _Volume:
         column = self.pool.columns(self.pool, np.array([row]))[:, 0]
         for chain in self.chains:
             chain.add(row, column)
-            if not float(chain.left.min()) > 0:
-                raise InputError(
-                    f"The similarities are not positive definite with lam = {self.lam:g}; take a larger lam."
-                )
 
 
 class _Chain:
@@ -316,7 +314,7 @@ class _Chain:
     """
 
     def __init__(self, pool: Similarity, n: int, given: list[tuple[Similarity, float]], lam: float) -> None:
-        sizes = [len(s) for s, _ in given]
+        self.lam, sizes = lam, [len(s) for s, _ in given]
         self.size = sum(sizes)
         one = pool.product(pool.rows(slice(0, 1)), pool.rows(slice(0, 1)))  # tells library, device and type
         xp = namespace(one)
@@ -326,7 +324,10 @@ class _Chain:
             among = np.block(
                 [[to_numpy(a.columns(b, slice(None))).astype(np.float64) for b, _ in given] for a, _ in given]
             )
-            factor = np.linalg.cholesky(among + lam * np.eye(self.size))
+            try:
+                factor = np.linalg.cholesky(among + lam * np.eye(self.size))
+            except np.linalg.LinAlgError:
+                raise self._indefinite() from None
             scale = np.repeat([weight for _, weight in given], sizes)[:, None]
             ready = [others.rows(slice(None)) for others, _ in given]
             for part, here in pool.walk():
@@ -334,11 +335,21 @@ class _Chain:
                 solved = np.linalg.solve(factor, np.concatenate(cross).astype(np.float64) * scale)
                 self.rows[: self.size, part] = xp.astype(like(one, solved), one.dtype)
                 left[part] -= np.square(solved).sum(axis=0)
-        self.left = xp.astype(like(one, left), one.dtype)
+        self.left = self._positive(xp.astype(like(one, left), one.dtype))
 
     def add(self, row: int, column: Any) -> None:
         known = self.rows[: self.size]
         fresh = (column - known.T @ known[:, row]) / self.left[row] ** 0.5
         self.rows[self.size] = fresh
         self.size += 1
-        self.left = self.left - fresh * fresh
+        self.left = self._positive(self.left - fresh * fresh)
+
+    def _positive(self, left: Any) -> Any:
+        if not float(left.min()) > 0:
+            raise self._indefinite()
+        return left
+
+    def _indefinite(self) -> InputError:
+        return InputError(
+            f"The similarities are not positive definite with lam = {self.lam:g}; take a larger lam."
+        )
