@@ -120,3 +120,15 @@ def test_a_bad_row_has_the_lowest_score_in_whole_numbers_too():
     x = np.array([[0.0], [np.nan], [2.0]])
     found = proposal(Whole(), {"features": x}, 1, on_bad_sample="quarantine")
     assert found.scores.tolist() == [0, -np.inf, 1]
+
+
+class Lazy(Whole):
+    """Proposes one row, however many are asked for."""
+
+    def propose(self, view, n, rng):
+        return Proposal(np.arange(1))
+
+
+def test_the_contract_holds_where_bad_rows_are_left_out():
+    with pytest.raises(InputError, match="of 2 pool rows it must propose 2; it proposed 1"):
+        proposal(Lazy(), {"features": [[0.0], [np.nan], [2.0]]}, 3, on_bad_sample="quarantine")
