@@ -35,6 +35,8 @@ def test_draws_are_distributions_that_differ_and_repeat(network):
     assert_array_equal(a, b)
     other = draws(fit(TorchRecipe(network, **SMALL), data, y, seed=1), data).draws
     assert not np.array_equal(a, other)
+    seeds = {fit(TorchRecipe(network, **SMALL), data, y, seed=s, n=8).seed for s in range(2)}
+    assert len(seeds) == 2  # masks of their own, not other weights alone
 
 
 def test_draws_by_hand():
