@@ -184,3 +184,11 @@ def test_lines_that_are_not_kept_change_nothing(monkeypatch):
     sorted_anew.clear()
     assert_array_equal(galaxy(p, 20, **arguments), rows)
     assert len(sorted_anew) == 2 + 3 * 4
+
+
+def test_links_widen_as_long_as_it_takes():
+    # on the line: a sample of class 1, one of class 0, then rows 2, 1 and 0, farther and farther from the former
+    p, known = np.array([0.3, 0.25, 0.2]), np.array([0.1, 0.15])
+    p, known = (np.column_stack([x, 1 - x]) for x in (p, known))
+    rows = galaxy(p, 3, labelled_probs=known, labelled_y=[1, 0], reveal=lambda row: 0)
+    assert_array_equal(rows, [2, 1, 0])

@@ -9,6 +9,7 @@ from labelwise.errors import InputError
 from labelwise.functional.batches.falcun import falcun
 from labelwise.functional.disagreement import contrastive
 from labelwise.seeds import generator
+from labelwise.signals import Signals, View
 from labelwise.strategies import make
 
 
@@ -92,3 +93,15 @@ def test_turns_share_a_batch_exactly(n, parts):
 def test_parameters_are_checked(name, params, words):
     with pytest.raises(InputError, match=words):
         make(name, **params)
+
+
+def test_discriminative_counts_what_it_asks_for_as_labelled():
+    labelled = generator(0, "tests", "discriminative turns").normal(size=(10, 2))
+    noise = generator(0, "tests", "discriminative pool").normal(size=(20, 2))
+    pool = 0.1 * noise + np.repeat([[12.0, 0.0], [0.0, 4.0]], 10, axis=0)
+    parts = [Signals(np.arange(20), embeddings=pool), Signals(np.arange(20, 30), embeddings=labelled)]
+    rows = (
+        make("discriminative", parts=4).propose(View(*parts, Signals(np.arange(0)), 2), 8, generator(0)).rows
+    )
+    # two samples of one cloud are enough for the other to be less like the labelled ones
+    assert_array_equal(rows // 10, [0, 0, 1, 1, 0, 0, 1, 1])

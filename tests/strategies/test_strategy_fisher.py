@@ -1,7 +1,10 @@
 """Bait as a strategy: what it says of itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_array_equal
 from strategy_views import view
 
@@ -41,3 +44,16 @@ def test_bait_leaves_samples_that_are_certain_to_the_last():
 def test_wrong_parameters_are_refused_when_it_is_made(params):
     with pytest.raises(InputError, match=next(iter(params))):
         make("bait", **params)
+
+
+def test_auto_computes_on_the_cpu_where_the_device_lacks_float64(monkeypatch):
+    seen = view(make("bait").needs, 20, 3, labelled=4)
+    seen = replace(
+        seen,
+        pool=replace(seen.pool, embeddings=seen.pool.embeddings.astype(np.float32)),
+        labelled=replace(seen.labelled, embeddings=seen.labelled.embeddings.astype(np.float32)),
+    )
+    wanted = make("bait").propose(seen, 5, generator(0)).rows
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert_array_equal(make("bait", device="auto").propose(seen, 5, generator(0)).rows, wanted)
