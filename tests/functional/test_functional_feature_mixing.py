@@ -175,6 +175,8 @@ def test_k_means_is_among_candidates_and_the_rest_is_drawn_evenly():
     assert_allclose(seen[~candidates] / 400, 10 / 40, atol=0.12)  # five standard deviations and more
     assert sorted(kmeans_among(x, candidates, 99, generator(0))) == list(range(60))
     assert kmeans_among(x, candidates, 0, generator(0)).size == 0
+    one_less = int(candidates.sum()) - 1
+    assert kmeans_among(x, candidates, one_less, generator(0)).size == one_less
 
 
 def test_what_is_wrong_is_said():

@@ -28,6 +28,7 @@ def data(n=60):
 def test_rare_are_the_classes_below_the_mean_count():
     assert_array_equal(np.flatnonzero(rare(Y, 4)), [4, 8])
     assert_array_equal(np.flatnonzero(rare(Y, 3)), [4, 5, 6, 7, 8])  # the mean of three classes is 3.33
+    assert_array_equal(rare(np.array([0, 0, 0, 1, 1, 2]), 3), [0, 0, 0, 0, 0, 1])  # 1 has as many as the mean
     assert rare(np.array([0, 1, 1, 0]), 2).all()  # as many of each: none is below
     assert rare(np.empty(0, np.int64), 2).size == 0
 
