@@ -105,14 +105,14 @@ def to_numpy(array: Any) -> Array:
     return as_array(array, "array")
 
 
-def placed(values: Any, device: str, *, doubles: bool = False) -> Any:
+def placed(values: Any, device: str, *, doubles: bool = True) -> Any:
     """Return an array on a device: "cpu" leaves it to NumPy, any other name makes a torch tensor of it there.
 
     Args:
         values: a NumPy array or a tensor.
         device: "cpu", "cuda", "cuda:1", "mps"; "auto": CUDA or MPS where torch finds one, NumPy elsewhere.
-        doubles: it will be computed with in float64, which MPS lacks: "auto" then leaves it to NumPy there, as it does
-            with arrays that are float64 themselves.
+        doubles: it will be computed with in float64, as most kernels do to settle near ties; MPS lacks it: "auto" then
+            leaves it to NumPy there, as it does with arrays that are float64 themselves.
 
     Raises:
         InputError: torch knows no such device, it is not there, or it is MPS and has to take float64.

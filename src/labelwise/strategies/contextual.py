@@ -102,7 +102,7 @@ class CdalRl(Strategy):
         """Return (m,) logits of being chosen, and the reward of each step."""
         import torch
 
-        sequence = placed(torch.from_numpy(probs), self.device)[None]
+        sequence = placed(torch.from_numpy(probs), self.device, doubles=False)[None]
         policy = _policy(probs.shape[1], self.width, rng).to(sequence.device)
         optimizer = torch.optim.Adam(policy.parameters(), lr=self.rate, weight_decay=self.decay)
 
@@ -115,7 +115,7 @@ class CdalRl(Strategy):
             chance = torch.sigmoid(z)
             drawn = rng.random(len(probs), np.float32) < to_numpy(chance)
             found = reward(probs, np.flatnonzero(drawn))
-            chosen = placed(torch.from_numpy(drawn.astype(np.float32)), self.device)
+            chosen = placed(torch.from_numpy(drawn.astype(np.float32)), self.device, doubles=False)
             likelihood = (chosen * z - torch.nn.functional.softplus(z)).mean()
             cost = 0.01 * (chance.mean() - 0.5) ** 2 - likelihood * (found - average)
             optimizer.zero_grad()

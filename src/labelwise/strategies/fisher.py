@@ -56,7 +56,7 @@ class Bait(Strategy):
 
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         parts = [
-            placed(part.need(name), self.device, doubles=True)
+            placed(part.need(name), self.device)
             for part in (view.pool, view.labelled)
             for name in ("probs", "embeddings")
         ]

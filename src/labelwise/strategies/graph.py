@@ -63,7 +63,9 @@ class _SequentialGcn(InSpace):
         import torch
 
         def tensor(array: Array) -> Any:
-            return placed(torch.from_numpy(np.ascontiguousarray(array, np.float32)), self.device)
+            return placed(
+                torch.from_numpy(np.ascontiguousarray(array, np.float32)), self.device, doubles=False
+            )
 
         both = [gcn.unit_rows(pool, self.space)]
         if len(labelled):
