@@ -39,5 +39,5 @@ def test_auto_takes_mps_for_floats(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     asked = []
     monkeypatch.setattr(torch.Tensor, "to", lambda self, device: asked.append(str(device)))
-    placed(np.ones(3, np.float32), "auto")
+    placed(np.ones(3, np.float32), "auto", doubles=False)
     assert asked == ["mps"]
