@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from labelwise import make
 from labelwise.describing import describe, differences, plain
 
 
@@ -75,3 +76,10 @@ def test_plain_values_are_alike_in_every_process():
     assert plain({"b", "a", "c"}) == ["a", "b", "c"]
     assert plain(Learner) == "Learner"
     assert plain(Learner()) == {"class": LEARNER, "rate": 0.1, "decay": 0.5}
+
+
+def test_a_field_that_the_repr_hides_is_no_configuration():
+    """The truth that a strategy which cheats is told must not reach a store or a report."""
+    strategy = make("grand-oracle", truth=[7, 7, 7])
+    assert "truth" not in describe(strategy)
+    assert "7" not in repr(strategy)

@@ -192,3 +192,14 @@ def test_links_widen_as_long_as_it_takes():
     p, known = (np.column_stack([x, 1 - x]) for x in (p, known))
     rows = galaxy(p, 3, labelled_probs=known, labelled_y=[1, 0], reveal=lambda row: 0)
     assert_array_equal(rows, [2, 1, 0])
+
+
+def test_a_class_that_is_first_met_within_the_batch_counts_at_once():
+    """One labelled class: two rows are taken in order, the second shows the other class, the third lies between both."""
+    p1 = np.array([0.05, 0.95, 0.2, 0.35, 0.65, 0.8])
+    rows = galaxy(
+        np.column_stack([1 - p1, p1]), 3, labelled_probs=np.array([[1.0, 0.0]]), labelled_y=[0],
+        reveal=lambda row: int(p1[row] > 0.5),
+    )  # fmt: skip
+    assert rows[:2].tolist() == [0, 1]
+    assert rows[2] in (3, 4)  # of .2 .35 .65 .8, which lie between .05 and .95
