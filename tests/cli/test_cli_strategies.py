@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from labelwise.cli import app
-from labelwise.cli.strategies import SECTIONS, described, sections
+from labelwise.cli.strategies import FIRST, SECTIONS, described, sections
 from labelwise.errors import UnknownName
 from labelwise.strategies import TABLE
 
@@ -52,6 +52,10 @@ def test_they_are_listed_with_what_they_need():
     assert "Scheffer" in rows["margin"]["source"]
     table = run().stdout
     assert all(name in table for name in TABLE)
+
+
+def test_what_is_recommended_exists():
+    assert {name for names in FIRST.values() for name in names} <= set(TABLE)
 
 
 def test_one_is_shown_in_full():

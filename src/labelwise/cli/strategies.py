@@ -14,6 +14,18 @@ SECTIONS = ("formula", "cost", "when", "source", "deviations")
 PARTS = ("pool", "labelled", "validation")
 
 
+# Which to try first, by what somebody has; names of the table.
+FIRST = {
+    "you do not know": ("margin", "badge"),
+    "no label yet, but features": ("typiclust", "prob-cover", "active-ft"),
+    "few labels a class": ("typiclust", "regime", "max-herding"),
+    "large batches": ("badge", "cluster-margin", "coreset"),
+    "rare classes that matter": ("galaxy", "base", "fl2mi"),
+    "dropout, an ensemble or a forest": ("bald", "batch-bald", "epig"),
+    "millions of samples": ("margin", "coreset", "badge"),
+}
+
+
 def strategies_command(
     name: Annotated[
         str | None, typer.Argument(help="Show the page of this one.", show_default=False, metavar="[NAME]")
@@ -160,6 +172,11 @@ def markdown() -> str:
         "`labelwise strategies badge`. A strategy asks for what it *needs*: signals that a recipe gives in a campaign, or "
         "arrays that you give to `select`. Shapes: n samples, C classes, D embedding width, F feature width, S draws; b is "
         "the batch.", "",
+        "## Where to begin", "",
+        "| you have | try first |", "|---|---|",
+        *(f"| {case} | {', '.join(f'[`{name}`](#{name})' for name in names)} |" for case, names in FIRST.items()),
+        "", "And always `random` beside them: on some data nothing beats it.", "",
+        "## All of them", "",
         "| strategy | asks for | needs of the pool | cost |", "|---|---|---|---|",
     ]  # fmt: skip
     for page in pages:
