@@ -14,22 +14,33 @@ from labelwise.errors import InputError, UnknownName
 from labelwise.planning import forecast
 from labelwise.seeds import generator
 
+POINTS = [(500, 15), (500, 62), (1_000, 25), (1_000, 100), (2_000, 50), (2_000, 200)]
+FORMS = {
+    "linear": lambda n, b: 0.5 + 3e-4 * n + 2e-6 * n * b,
+    "quadratic": lambda n, b: 1e-3 + 2e-7 * n * n,
+}
 
-def test_a_cost_of_known_form_is_read_off_exactly():
-    points = [(500, 10), (500, 40), (1_000, 25), (1_000, 100), (2_000, 50), (2_000, 200)]
 
-    def cost(n, b):
-        return 0.5 + 3e-4 * n + 2e-6 * n * b
+@pytest.mark.parametrize("form", FORMS)
+def test_a_cost_of_known_form_is_read_off_exactly(form):
+    cost = FORMS[form]
+    told = planning._fitted(planning.TIME, 0.1, POINTS, [cost(*point) for point in POINTS], 100_000, 1_000)
+    assert_allclose(told, cost(100_000, 1_000), rtol=1e-6)  # linear: 0.5 + 30 + 200; quadratic: 2,000
 
-    values = [cost(*point) for point in points]
-    told = planning._fitted(planning._time_terms, points, values, 100_000, 1_000)
-    assert_allclose(told, cost(100_000, 1_000), rtol=1e-6)  # 0.5 + 30 + 200
+
+def test_noise_does_not_call_for_terms_that_decide_far_beyond_the_runs():
+    """Linear costs, 10 % off in turn: with n² allowed from the start, 100,000 samples were told ten times too much."""
+    noisy = [(1e-3 + 1e-5 * n) * (1.1 if k % 2 else 0.9) for k, (n, _) in enumerate(POINTS)]
+    noisy[-1] *= 1.1
+    told = planning._fitted(planning.TIME, 0.4, POINTS, noisy, 100_000, 1_000)
+    assert 0.5 < told < 3  # 1.0 without noise
+    assert planning._fitted(planning.TIME[1:], 0.4, POINTS, noisy, 100_000, 1_000) > 3
 
 
 def test_sizes_double_up_to_the_whole_pool():
     assert list(planning._sizes(1_800, 100)) == [
-        (500, 25),
-        (500, 100),
+        (500, 15),
+        (500, 62),
         (1_000, 25),
         (1_000, 100),
         (1_800, 100),

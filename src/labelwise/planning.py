@@ -20,17 +20,20 @@ from labelwise.signals import Signals, View
 from labelwise.strategies import make
 from labelwise.strategies.base import Strategy
 
-# Terms that time and memory may grow with; a fit gives each a share of at least nothing.
+# What a cost may grow with, simplest first; each term gets a share of at least nothing.
 Terms = Callable[[float, float], tuple[float, ...]]
+TIME: tuple[Terms, ...] = (
+    lambda n, b: (1, n, b, n * b),
+    lambda n, b: (1, n, b, n * b, n * n, n * b * b),
+)
+MEMORY: tuple[Terms, ...] = (
+    lambda n, b: (1, n, b),
+    lambda n, b: (1, n, b, n * b, b * b),  # never n * n: no strategy may hold that (law M)
+)
+# A simple form is believed where it misses no run by more than this share. Seconds of short runs are noisy.
+TIME_MISS, MEMORY_MISS = 0.4, 0.1
 FIRST = 500  # samples of the shortest run
-
-
-def _time_terms(n: float, b: float) -> tuple[float, ...]:
-    return 1, n, b, n * b, n * n, n * b * b
-
-
-def _memory_terms(n: float, b: float) -> tuple[float, ...]:
-    return 1, n, b, n * b, b * b  # never n * n: no strategy may hold that (law M)
+SHARE = 8  # a run chooses at most this part of its pool, as selections do
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,9 @@ def forecast(
     """Return what selecting `batch` of n samples will take, from runs on ever larger made-up arrays.
 
     The first runs have 500 samples, the next ones twice as many and so on until the time is spent or n is reached; two
-    sizes there are in any case, for one tells nothing of how a cost grows. Seconds and
-    bytes are then fitted with terms that only grow (1, n, b, n b, with n² and n b² for time, b² for bytes; least squares
-    of relative errors, no negative share) and read off at n.
+    sizes there are in any case, for one tells nothing of how a cost grows. Seconds and bytes are then fitted with 1, n, b
+    (and n b for time), with n², n b² and b² only where these cannot explain the runs (least squares of relative errors,
+    no negative share), and read off at n.
 
     Args:
         strategy: its name with `params`, or a Strategy.
@@ -129,8 +132,8 @@ def forecast(
     last = runs[-1]
     per_sample = sum(v.nbytes for v in _arrays(seen.pool)) / last.n
     points = [(run.n, run.batch) for run in runs]
-    told = _fitted(_time_terms, points, [run.seconds for run in runs], n, min(batch, n))
-    memory = _fitted(_memory_terms, points, [run.extra_bytes for run in runs], n, min(batch, n))
+    told = _fitted(TIME, TIME_MISS, points, [run.seconds for run in runs], n, min(batch, n))
+    memory = _fitted(MEMORY, MEMORY_MISS, points, [run.extra_bytes for run in runs], n, min(batch, n))
     if (last.n, last.batch) == (n, min(batch, n)):
         told, memory = last.seconds, max(memory, last.extra_bytes)
     return Forecast(
@@ -154,7 +157,7 @@ def _sizes(n: int, batch: int) -> Iterator[tuple[int, int]]:
     """Yield (samples, batch) of the runs: n doubles; a small batch and the whole one, where the pool allows it."""
     size = min(n, FIRST)
     while True:
-        whole = min(batch, max(1, size // 2)) if size < n else batch
+        whole = min(batch, max(1, size // SHARE)) if size < n else batch
         if whole > 8 and size < n:
             yield size, whole // 4
         yield size, whole
@@ -193,15 +196,26 @@ def _resident(*, reset: bool = False) -> int:
         return 0
 
 
-def _fitted(terms: Terms, points: list[tuple[int, int]], values: list[Any], n: int, b: int) -> float:
-    """Return the fit's value at (n, b): non-negative least squares of relative errors."""
+def _fitted(
+    forms: tuple[Terms, ...], miss: float, points: list[tuple[int, int]], values: list[Any], n: int, b: int
+) -> float:
+    """Return a fit's value at (n, b): non-negative least squares of relative errors.
+
+    Far beyond the runs a term that only noise asked for would decide: the simplest form that misses no run by more
+    than `miss` is taken, and the last one where none does.
+    """
     from scipy.optimize import nnls
 
-    scale = np.array(terms(n, b), dtype=float)  # every share is that of the size asked for
     y = np.maximum(np.array(values, dtype=float), 1e-9)
-    x = np.array([terms(*point) for point in points], dtype=float) / scale
-    shares, _ = nnls(x / y[:, None], np.ones(len(y)))
-    return float(shares.sum())
+    told = 0.0
+    for terms in forms:
+        scale = np.array(terms(n, b), dtype=float)  # every share is that of the size asked for
+        x = np.array([terms(*point) for point in points], dtype=float) / scale / y[:, None]
+        shares, _ = nnls(x, np.ones(len(y)))
+        told = float(shares.sum())
+        if np.abs(x @ shares - 1).max() <= miss:
+            break
+    return told
 
 
 def _arrays(signals: Signals) -> list[Array]:
