@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from labelwise.errors import InputError, ShapeError
+from labelwise.functional.batches import gradient_distances
 from labelwise.functional.contribution import (
     balancing_scales,
     contribution_shares,
@@ -61,6 +62,26 @@ def test_bmmals_contributions_equal_golden_numbers():
     for m in (0, 1):
         assert_allclose(at_prediction[:, m], out[f"contribution_{m + 1}_at_prediction"], rtol=0, atol=1e-12)
         assert_allclose(scales[:, m], out[f"scale_{m + 1}"], rtol=0, atol=1e-12)
+
+
+def test_bmmals_gradient_embedding_equals_golden_numbers():
+    data, out = cases("badge")["bmmal"]["in"], cases("badge")["bmmal"]["out"]
+    predicted = np.eye(data["mm_probs"].shape[1])[data["mm_probs"].argmax(axis=1)]
+
+    def formed(probs):  # s_m (p_m - onehot) ⊗ z_m, modalities side by side within a class
+        parts = [
+            (data[f"scale_{m}"] * (probs[m - 1] - predicted))[:, :, None] * data[f"features_{m}"][:, None, :]
+            for m in (1, 2)
+        ]
+        return np.concatenate(parts, axis=2).reshape(len(predicted), -1)
+
+    assert_allclose(formed([data["probs_1"], data["probs_2"]]), out["embedding"], rtol=0, atol=1e-10)
+    # BMMAL gives its formula the fused probabilities for each p_m: BADGE on scaled features side by side
+    p, g = data["mm_probs"], formed([data["mm_probs"]] * 2)
+    z = np.hstack([data[f"scale_{m}"] * data[f"features_{m}"] for m in (1, 2)])
+    for row in range(len(p)):
+        wanted = ((g - g[row]) ** 2).sum(axis=1)
+        assert_allclose(gradient_distances(p, z, np.array([row])), wanted, rtol=0, atol=1e-10)
 
 
 @given(seed=st.integers(0, 999), m=st.integers(1, 5))
