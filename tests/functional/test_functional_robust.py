@@ -265,6 +265,9 @@ def test_small_and_large_numbers_keep_their_digits():
     assert_allclose(chi2_dual([0, 1e300], 0.0, 0.0), sqrt(0.5) * 1e300)
     assert_allclose(chi2_worst_risk([1e9, 1e9 + 1], 0.25), 1e9 + 0.75, rtol=1e-15)
     assert chi2_worst_risk([0.0, 1.0], 1e308) == 1
+    assert (
+        chi2_worst_risk([0.0, 1.0, 1.0], inf, [0.5, 1.0, 1e-9]) == 1
+    )  # weights of the tied sum to 1 - 1e-16
     assert chi2_worst_risk([0.0, 1.0], inf, [1.0, 5e-324]) == 1
     assert_allclose(group_means([1.5e308, 1.5e308], [0, 0], 1), [1.5e308])
 

@@ -251,8 +251,9 @@ class _Sample(NamedTuple):
         return mean, sqrt(float(self.p @ (self.gap - mean) ** 2))
 
     def risk(self, q: Floats) -> float:
-        """E_Q[l]; rounding may not carry it past the losses."""
-        return float(np.clip(q @ self.losses, self.losses.min(), self.losses.max()))
+        """E_Q[l]; rounding may not carry it past the losses that Q has weight on."""
+        held = self.losses[q > 0]
+        return float(np.clip(q @ self.losses, held.min(), held.max()))
 
     def spread(self, q: Floats) -> Floats:
         """Weights of all samples given."""
