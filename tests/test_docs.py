@@ -99,7 +99,12 @@ def test_the_page_of_strategies_is_what_the_command_prints():
 
 
 @pytest.mark.parametrize(
-    "script, page", [("page", "measured.md"), ("uncertainty", "systems/uncertainty-results.md")]
+    "script, page",
+    [
+        ("page", "measured.md"),
+        ("uncertainty", "systems/uncertainty-results.md"),
+        ("shelf", "systems/shelf-results.md"),
+    ],
 )
 def test_the_figures_in_the_docs_are_those_of_the_committed_results(script, page, monkeypatch):
     """The pages are made anew from benchmarks/results and must not differ."""
