@@ -222,8 +222,8 @@ class QueryByCommittee(_Ranked):
     """Ask where the members of a committee disagree.
 
     Formula:
-        "consensus-divergence": (1/S) Σ_s KL(p_s ‖ p̄), the same number as bald; "vote-entropy": the entropy of the
-        members' votes.
+        "vote-entropy": the entropy of the members' votes; "consensus-divergence": (1/S) Σ_s KL(p_s ‖ p̄), the same
+        number as bald.
     Cost:
         O(n S C) time; O(n) memory.
     When:
@@ -235,13 +235,13 @@ class QueryByCommittee(_Ranked):
         Members are soft: they need not be consistent with all labels, as the first paper's are.
 
     Attributes:
-        disagreement: "consensus-divergence" or "vote-entropy".
+        disagreement: "vote-entropy" or "consensus-divergence".
     """
 
-    disagreement: str = "consensus-divergence"
+    disagreement: str = "vote-entropy"
 
     def __post_init__(self) -> None:
-        check_name(self.disagreement, ("consensus-divergence", "vote-entropy"), "disagreement")
+        check_name(self.disagreement, ("vote-entropy", "consensus-divergence"), "disagreement")
 
     def score(self, pool: Array) -> Array:
         divides = self.disagreement == "consensus-divergence"
