@@ -80,7 +80,7 @@ def test_fass_filters_by_the_uncertainty_named(uncertainty, score):
     ("facility-location", {"space": "probs"}, UnknownName, "space"),
     ("facility-location", {"epsilon": 0}, InputError, "epsilon"),
     ("graph-cut", {"lam": -1}, InputError, "lam must be at least 0"),
-    ("log-determinant", {"lam": 0}, InputError, "lam must be positive"),
+    ("log-determinant", {"lam": 0}, InputError, "lam must be above 0"),
     ("fass", {"beta": 0.5}, InputError, "beta must be at least 1"),
     ("fass", {"uncertainty": "entrpy"}, UnknownName, "entropy"),
 ])  # fmt: skip
