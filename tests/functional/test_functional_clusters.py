@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from labelwise.errors import InputError, ShapeError, UnknownName
-from labelwise.functional import clusters, hierarchy
+from labelwise.functional.clusters import hierarchy
+from labelwise.functional.clusters import partition as clusters
 from labelwise.seeds import generator
 
 torch = pytest.importorskip("torch")

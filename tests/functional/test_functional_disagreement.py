@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from labelwise.errors import DistributionError, InputError, ShapeError
-from labelwise.functional import clusters
+from labelwise.functional.clusters import partition as clusters
 from labelwise.functional.disagreement import contrastive, k_nearest
 from labelwise.seeds import generator
 

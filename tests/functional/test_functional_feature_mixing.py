@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from labelwise.errors import InputError, ShapeError
-from labelwise.functional import clusters
 from labelwise.functional import feature_mixing as module
 from labelwise.functional.batches.candidates import kmeans_among
 from labelwise.functional.batches.clustered import kmeans_batch
+from labelwise.functional.clusters import partition as clusters
 from labelwise.functional.feature_mixing import class_means, dropout_changes, mixing_flips
 from labelwise.seeds import generator
 

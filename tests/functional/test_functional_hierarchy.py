@@ -4,7 +4,7 @@ import numpy as np
 from golden_numbers import cases
 from numpy.testing import assert_allclose, assert_array_equal
 
-from labelwise.functional import hierarchy
+from labelwise.functional.clusters import hierarchy
 from labelwise.seeds import generator
 
 

@@ -12,8 +12,7 @@ from labelwise.errors import InputError
 from labelwise.functional import scores
 from labelwise.functional.backend import like, placed
 from labelwise.functional.batches.clustered import cluster_margin, kmeans_batch, typiclust
-from labelwise.functional.clusters import kmeans, nearest_centroid
-from labelwise.functional.hierarchy import sampled_hierarchical
+from labelwise.functional.clusters import kmeans, nearest_centroid, sampled_hierarchical
 from labelwise.signals import Needs, View
 from labelwise.strategies.base import InSpace, Proposal
 

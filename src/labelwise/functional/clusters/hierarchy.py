@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from labelwise.checks import check_count, check_name
 from labelwise.errors import InputError, ShapeError
 from labelwise.functional.backend import like, to_numpy
-from labelwise.functional.clusters import Clustering, nearest_centroid, rows_of
+from labelwise.functional.clusters.partition import Clustering, nearest_centroid, rows_of
 
 MOST_HIERARCHICAL = 10_000  # 400 MB of distances
 
