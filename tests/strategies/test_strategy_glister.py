@@ -20,7 +20,7 @@ def part(n, seed, labels=True):
 def wanted(pool, held, n):
     return glister(
         pool["probs"], pool["embeddings"], n, validation_probs=held["probs"],
-        validation_embeddings=held["embeddings"], validation_y=held["y"], eta=0.1,
+        validation_embeddings=held["embeddings"], validation_y=held["y"], eta=0.01,
     )  # fmt: skip
 
 

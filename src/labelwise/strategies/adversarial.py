@@ -27,7 +27,7 @@ class DeepFool(Strategy):
         w_k = ∇z_k - ∇z_ŷ, until the label flips.
     Cost:
         O(n log b) here; the signal `boundary` costs the predictor three to ten steps a sample, of min(C - 1, 10)
-        backward passes each (at most 50 steps); measured on a small CNN, one core: 20 ms a sample.
+        backward passes each (at most 50 steps).
     When:
         Networks on images or numbers, small pools or `plan.candidates`. Together with the recipe `dfal`, which also
         learns from the twins x + r, this is DFAL.

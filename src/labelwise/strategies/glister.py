@@ -44,7 +44,7 @@ class Glister(Strategy):
         device: "cpu" computes with NumPy; "cuda", "mps" with torch there; "auto" where it finds one.
     """
 
-    eta: float = 0.1
+    eta: float = 0.01
     most: int = 1_000
     device: str = "cpu"
 

@@ -25,7 +25,7 @@ def glister(
     validation_probs: Any,
     validation_embeddings: Any,
     validation_y: Any,
-    eta: float = 0.1,
+    eta: float = 0.01,
     method: str = "auto",
     epsilon: float = 0.01,
     rng: np.random.Generator | None = None,
