@@ -25,7 +25,7 @@ def some(shape, n=3):
 
 
 @pytest.mark.parametrize("shape", IMAGES)
-@pytest.mark.parametrize("name,width", [("cnn", 4), ("resnet18", 4), ("mlp", 8)])
+@pytest.mark.parametrize("name,width", [("cnn", 4), ("strided-cnn", 4), ("resnet18", 4), ("mlp", 8)])
 def test_every_network_reads_every_image_size(name, width, shape):
     network = made(name, shape, width=width)
     logits, embedding = network.train()(some(shape))
@@ -33,7 +33,10 @@ def test_every_network_reads_every_image_size(name, width, shape):
     assert embedding.shape == (3, network.head.in_features)
 
 
-@pytest.mark.parametrize("name,shape", [("cnn", (1, 28, 28)), ("resnet18", (3, 16, 16)), ("mlp", (7,))])
+@pytest.mark.parametrize(
+    "name,shape",
+    [("cnn", (1, 28, 28)), ("strided-cnn", (1, 28, 28)), ("resnet18", (3, 16, 16)), ("mlp", (7,))],
+)
 def test_the_head_is_a_plain_linear_layer_on_the_embedding(name, shape):
     network = made(name, shape, width=8).eval()
     logits, embedding = network(some(shape))
@@ -56,6 +59,20 @@ def test_cnn_has_as_many_parameters_for_mnist_as_counted_by_hand():
     # 9·32 + 2·32, 9·32·64 + 2·64, 64·7·7·128 + 2·128, 128·10 + 10
     by_hand = 288 + 64 + 18432 + 128 + 401408 + 256 + 1290
     assert sum(p.numel() for p in build("cnn", (1, 28, 28), 10).parameters()) == by_hand
+
+
+def test_strided_cnn_has_as_many_parameters_for_mnist_as_counted_by_hand():
+    # 28 -> 14 -> 7 pixels a side; no bias beside a batch norm, which has two numbers a channel
+    blocks = (16 * 1 * 25 + 2 * 16) + (32 * 16 * 9 + 2 * 32)
+    by_hand = blocks + (32 * 7 * 7 * 64 + 2 * 64) + (64 * 10 + 10)
+    assert sum(p.numel() for p in build("strided-cnn", (1, 28, 28), 10).parameters()) == by_hand
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 8, 8), (3, 64, 64), (1, 300, 20)])
+def test_strided_cnn_reads_images_of_any_size(shape):
+    network = build("strided-cnn", shape, 3, width=4).eval()
+    logits, embedding = network(torch.zeros(2, *shape))
+    assert (logits.shape, embedding.shape) == ((2, 3), (2, 16))
 
 
 def test_cnn_stays_small_for_large_images():

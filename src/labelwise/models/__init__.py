@@ -13,6 +13,7 @@ TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "logistic": ("labelwise.models.estimator:EstimatorRecipe", {"estimator": "logistic"}),
     "forest": ("labelwise.models.estimator:EstimatorRecipe", {"estimator": "forest"}),
     "cnn": ("labelwise.models.torch:TorchRecipe", {"network": "cnn"}),
+    "strided-cnn": ("labelwise.models.torch:TorchRecipe", {"network": "strided-cnn"}),
     "resnet18": ("labelwise.models.torch:TorchRecipe", {"network": "resnet18"}),
     "mlp": ("labelwise.models.torch:TorchRecipe", {"network": "mlp"}),
     "dfal": ("labelwise.models.dfal:DfalRecipe", {"network": "cnn"}),

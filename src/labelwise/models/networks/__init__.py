@@ -12,6 +12,7 @@ from labelwise.checks import check_name
 # name -> (where the class lives, does it read images only)
 TABLE: dict[str, tuple[str, bool]] = {
     "cnn": ("labelwise.models.networks.cnn:Cnn", True),
+    "strided-cnn": ("labelwise.models.networks.cnn:StridedCnn", True),
     "resnet18": ("labelwise.models.networks.resnet:ResNet18", True),
     "mlp": ("labelwise.models.networks.mlp:Mlp", False),
 }
