@@ -6,17 +6,16 @@ import hashlib
 import inspect
 import json
 import tomllib
-from collections.abc import Mapping
-from copy import deepcopy
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from itertools import product
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from labelwise.bench.axes import MINI, chosen, combinations
 from labelwise.checks import check_name
 from labelwise.data import TABLE as TASKS
 from labelwise.errors import InputError, did_you_mean
@@ -120,12 +119,16 @@ class Bench:
     Attributes:
         name: shown in the report.
         about: a sentence or two, shown in the report.
-        specs: every run, in the order of the grid.
+        specs: every run, in the order of axes and grid.
+        cases: for each spec its axis -> case; empty where the file has no axes.
+        scale: the scale that was asked for.
     """
 
     name: str
     about: str
     specs: tuple[Spec, ...]
+    cases: tuple[Mapping[str, str], ...] = ()
+    scale: str = MINI
 
 
 def read_spec(values: Mapping[str, Any], where: str = "the spec") -> Spec:
@@ -172,16 +175,28 @@ def _check_plain(value: Any, key: str, where: str) -> None:
         )
 
 
-def read_bench(path: Path, scale: str | None = None) -> Bench:
+def read_bench(path: Path, scale: str | None = None, only: Iterable[str] = ()) -> Bench:
     """Return the runs that a TOML file describes.
 
-    The file holds the tables of one spec (`[task]`, `[recipe]`, `[strategy]`, `[plan]`, `[oracle]`), and `[grid]`:
-    dotted keys with lists of values, e.g. `"strategy.name" = ["random", "margin"]`, `"plan.seed" = [0, 1, 2]`; every
-    combination is one run. A grid key may also name a whole table, with inline tables as values. `[scale.NAME]` holds
-    dotted keys that replace values (or grid lists) when that scale is asked for.
+    The file holds the tables of one spec (`[task]`, `[recipe]`, `[strategy]`, `[plan]`, `[oracle]`) and what varies:
+
+    - `[axis.NAME.CASE]`: dotted keys, e.g. `"plan.start" = 500`, or whole tables, e.g. `task = {name = "digits"}`, to set
+      in the spec; a run is one case of each axis.
+    - `[grid]`: dotted keys with lists of values, e.g. `"strategy.name" = ["random", "margin"]`, `"plan.seed" = [0, 1, 2]`;
+      a key may also name a whole table, with inline tables as values.
+    - `[scale.NAME]`: dotted keys that replace values (or lists of the grid) when that scale is asked for, and
+      `[scale.NAME.axis.AXIS.CASE]`, which replace whole axes.
+
+    Every combination is one run. Cases win over the file's tables, later axes over earlier ones, the grid over cases,
+    and the keys of a scale over everything, so that a scale can cap the budget of all cases.
+
+    Args:
+        path: the file.
+        scale: one of its scales; None: "mini".
+        only: names of cases (or strategies, or tasks) to keep; see `labelwise.bench.axes.chosen`.
 
     Raises:
-        InputError: the file is missing, is no TOML, or holds an unknown key.
+        InputError: the file is missing, is no TOML, or holds an unknown key; or `only` names what there is not.
     """
     try:
         with path.open("rb") as file:
@@ -192,46 +207,27 @@ def read_bench(path: Path, scale: str | None = None) -> Bench:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:  # TOML, text and digits that cannot be read are ValueErrors
         raise InputError(f"{path} is no valid TOML: {error}.") from error
-    known = (*Spec.model_fields, "grid", "scale", "name", "about")
+    known = (*Spec.model_fields, "axis", "grid", "scale", "name", "about")
     for key in content:
         if key not in known:
             raise InputError(f"{path}: {key} is unknown. {did_you_mean(key, known)}")
-    scales: dict[str, Any] = content.pop("scale", {})
-    grid: dict[str, Any] = content.pop("grid", {})
+    where = str(path)
+    scales, grid, axes = (content.pop(key, {}) for key in ("scale", "grid", "axis"))
     name, about = content.pop("name", path.stem), content.pop("about", "")
     for key, words in (("name", name), ("about", about)):
         if not isinstance(words, str):
             raise InputError(f"{path}: {key} must be a text; it is {words!r}.")
-    for key, table in (("grid", grid), ("scale", scales)):
-        if not isinstance(table, dict):
-            raise InputError(f"{path}: {key} must be a table; it is {table!r}.")
-    for key, table in scales.items():
-        if not isinstance(table, dict):
-            raise InputError(f"{path}: scale.{key} must be a table; it is {table!r}.")
-    if scale is not None and scale not in scales and scale != "mini":
-        raise InputError(f"{path} has no scale {scale!r}. {did_you_mean(scale, ['mini', *scales])}")
-    for key, value in scales.get(scale or "", {}).items():
-        if key in grid:
-            grid[key] = value
-        else:
-            _put(content, key, value, path)
-    for key, choices in grid.items():
-        if not isinstance(choices, list) or not choices:
-            raise InputError(f"{path}: grid.{key} must be a list with at least one value; it is {choices!r}.")
-    specs = []
-    for combination in product(*grid.values()):
-        values = deepcopy(content)
-        for key, value in zip(grid, combination, strict=True):
-            _put(values, key, value, path)
-        specs.append(read_spec(values, str(path)))
-    unique = {spec.id: spec for spec in specs}
-    return Bench(name, about, tuple(unique.values()))
-
-
-def _put(values: dict[str, Any], dotted: str, value: Any, path: Path) -> None:
-    *tables, last = dotted.split(".")
-    for table in tables:
-        values = values.setdefault(table, {})
-        if not isinstance(values, dict):
-            raise InputError(f"{path}: {dotted} goes through {table}, which is no table.")
-    values[last] = deepcopy(value)
+    runs = combinations(content, axes, grid, scales, scale, where)
+    specs = {id(run): read_spec(run.values, f"{where}{run.words}") for run in runs}
+    unique: dict[str, tuple[Spec, Mapping[str, str]]] = {}
+    for run in chosen(runs, only):
+        unique.setdefault(specs[id(run)].id, (specs[id(run)], run.cases))
+    if not unique:
+        raise InputError(f"{path}: no run is {' and '.join(only)} at once.")
+    return Bench(
+        name,
+        about,
+        tuple(spec for spec, _ in unique.values()),
+        tuple(cases for _, cases in unique.values()),
+        scale or MINI,
+    )

@@ -145,6 +145,12 @@ def bench_command(
     scale: Annotated[
         str | None, typer.Option(help="mini (the default), or a scale that the file names, e.g. full.")
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Keep the runs of this case, strategy or task; again for more of one axis, or of another.",
+        ),
+    ] = None,
     report: Annotated[
         bool, typer.Option(help="Write report.html beside the runs when all are finished.")
     ] = True,
@@ -161,6 +167,8 @@ def bench_command(
     \\[plan]      start = 20, batch = 20, budget = 300
     \\[grid]      "strategy.name" = \\["random", "margin"]
                 "plan.seed" = \\[0, 1, 2, 3, 4]
+
+    Named cases, e.g. \\[axis.set.digits], may stand beside it; --only digits --only random runs a part of them.
     """
     from labelwise.bench.launch import is_finished
     from labelwise.bench.protocols import find
@@ -169,15 +177,18 @@ def bench_command(
 
     if (grid is None) == (protocol is None):
         raise InputError("Give a TOML file or --protocol NAME, one of the two.")
-    bench = read_bench(grid if grid is not None else find(protocol or ""), scale)
+    bench = read_bench(grid if grid is not None else find(protocol or ""), scale, only or ())
     where = folder or Path("runs") / _as_folder(bench.name)
     if dry:
-        for spec in bench.specs:
+        for spec, cases in zip(bench.specs, bench.cases, strict=True):
             try:
                 state = "finished" if is_finished(spec, where) else "to run"
             except StoreError:
                 state = "damaged"
-            typer.echo(f"{spec.id}  {state:8}  {spec.task.name}  {spec.strategy.name}  seed {spec.plan.seed}")
+            named = f"  ({', '.join(f'{axis} {case}' for axis, case in cases.items())})" if cases else ""
+            typer.echo(
+                f"{spec.id}  {state:8}  {spec.task.name}  {spec.strategy.name}  seed {spec.plan.seed}{named}"
+            )
         return
     _launch(bench, where, jobs)
     if report:

@@ -1,0 +1,165 @@
+"""The runs that one file describes, as plain values: axes of named cases, a grid of lists, and scales that change both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from labelwise.checks import check_name
+from labelwise.errors import InputError, did_you_mean
+
+MINI = "mini"  # the scale of a file as it stands
+SET, METHOD = "set", "method"  # axes that a paper's table has, too
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One run: which case it is on each axis, and the tables of its spec."""
+
+    cases: Mapping[str, str]
+    values: Mapping[str, Any]
+
+    @property
+    def words(self) -> str:
+        """How a message names this run among the others."""
+        return "".join(f", {axis} {case}" for axis, case in self.cases.items())
+
+    def is_called(self, kind: str, name: str) -> bool:
+        """Return True if the run is this case, or has this strategy or task."""
+        if kind in self.cases:
+            return self.cases[kind] == name
+        return _name(self.values, kind) == name
+
+
+def combinations(
+    content: Mapping[str, Any], axes: Any, grid: Any, scales: Any, scale: str | None, where: str
+) -> tuple[Combination, ...]:
+    """Return every run: one case of each axis, times the grid.
+
+    Later settings win over earlier ones: the file's tables, the cases in the order of their axes, the grid, the
+    scale. Only where a scale sets a whole table do the grid's keys inside it win.
+
+    Args:
+        content: the tables of a spec.
+        axes: axis -> case -> dotted keys (`"plan.start"`) or whole tables (`task`, which then replaces the file's).
+        grid: dotted key (or whole table) -> list of values.
+        scales: scale -> dotted keys, which replace values or the grid's list of that name, and `axis`, whose axes
+            replace those of the same name.
+        scale: which one; None or "mini": none of them, unless the file itself has a "mini".
+        where: the file, for messages.
+
+    Raises:
+        InputError: a table is none, a list is none or empty, or there is no such scale or axis.
+    """
+    grid = dict(_table(grid, "grid", where))
+    axes = dict(_table(axes, "axis", where))
+    for key, table in _table(scales, "scale", where).items():
+        _table(table, f"scale.{key}", where)
+    if scale is not None and scale not in scales and scale != MINI:
+        raise InputError(f"{where} has no scale {scale!r}. {did_you_mean(scale, [MINI, *scales])}")
+    changes = dict(scales.get(scale or MINI, {}))
+    for axis, cases in _table(changes.pop("axis", {}), f"scale.{scale}.axis", where).items():
+        if axis not in axes:
+            raise InputError(f"{where}: scale.{scale}.axis.{axis} is unknown. {did_you_mean(axis, axes)}")
+        axes[axis] = cases
+    for axis, cases in axes.items():
+        if not _table(cases, f"axis.{axis}", where):
+            raise InputError(f"{where}: axis.{axis} must have at least one case.")
+        for case, keys in cases.items():
+            _table(keys, f"axis.{axis}.{case}", where)
+    for key in changes:
+        if key.startswith("axis."):
+            raise InputError(
+                f"{where}: scale.{scale} sets {key!r}; a scale replaces whole axes: write [scale.{scale}.{key}]."
+            )
+    grid |= {key: changes.pop(key) for key in tuple(changes) if key in grid}
+    for key, choices in grid.items():
+        if not isinstance(choices, list) or not choices:
+            raise InputError(
+                f"{where}: grid.{key} must be a list with at least one value; it is {choices!r}."
+            )
+    outer = [key for key in changes if any(inner.startswith(f"{key}.") for inner in grid)]
+    made = []
+    for named in product(*(cases.items() for cases in axes.values())):
+        for chosen in product(*grid.values()):
+            values = deepcopy(dict(content))
+            for _, keys in named:
+                _put_all(values, keys, where)
+            _put_all(values, {key: changes[key] for key in outer}, where)
+            _put_all(values, dict(zip(grid, chosen, strict=True)), where)
+            _put_all(values, {key: changes[key] for key in changes if key not in outer}, where)
+            cases = {axis: case for axis, (case, _) in zip(axes, named, strict=True)}
+            made.append(Combination(cases, values))
+    return tuple(made)
+
+
+def chosen(runs: Sequence[Combination], names: Iterable[str]) -> tuple[Combination, ...]:
+    """Return the runs that some names mean; several names of one axis are alternatives, axes are combined.
+
+    Args:
+        runs: all of them.
+        names: cases, or `axis=case` where axes share a name; else strategies, else tasks.
+
+    Raises:
+        UnknownName: nothing has this name; the message lists the names there are.
+        InputError: a name could mean two things.
+    """
+    wanted: dict[str, set[str]] = {}
+    known = names_of(runs)
+    for name in names:
+        kind, mark, rest = name.partition("=")
+        if mark and rest in known.get(kind, ()):
+            wanted.setdefault(kind, set()).add(rest)
+            continue
+        kinds = [kind for kind, there in known.items() if name in there]
+        check_name(name, [one for there in known.values() for one in there], "case, strategy or task")
+        if len(kinds) > 1:
+            ways = " or ".join(f"{kind}={name}" for kind in kinds)
+            raise InputError(f"{name!r} is a case of {' and of '.join(kinds)}: write {ways}.")
+        wanted.setdefault(kinds[0], set()).add(name)
+    return tuple(
+        run
+        for run in runs
+        if all(any(run.is_called(kind, name) for name in among) for kind, among in wanted.items())
+    )
+
+
+def names_of(runs: Sequence[Combination]) -> dict[str, list[str]]:
+    """Return axis -> names of its cases; and "strategy" and "task" -> those names that no case has."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        for axis, case in run.cases.items():
+            if case not in found.setdefault(axis, []):
+                found[axis].append(case)
+    taken = {name for there in found.values() for name in there}
+    for kind in ("strategy", "task"):
+        if kind not in found:
+            names = dict.fromkeys(_name(run.values, kind) for run in runs)
+            found[kind] = [name for name in names if name and name not in taken]
+            taken.update(found[kind])
+    return found
+
+
+def _name(values: Mapping[str, Any], kind: str) -> str:
+    table = values.get(kind)
+    return str(table.get("name", "")) if isinstance(table, Mapping) else ""
+
+
+def _table(value: Any, key: str, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: {key} must be a table; it is {value!r}.")
+    return value
+
+
+def _put_all(values: dict[str, Any], keys: Mapping[str, Any], where: str) -> None:
+    for dotted, value in keys.items():
+        *tables, last = dotted.split(".")
+        into = values
+        for table in tables:
+            into = into.setdefault(table, {})
+            if not isinstance(into, dict):
+                raise InputError(f"{where}: {dotted} goes through {table}, which is no table.")
+        into[last] = deepcopy(value)
