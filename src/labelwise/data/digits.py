@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Unpack
 
 import numpy as np
 
 from labelwise.data.draws import carve
+from labelwise.data.shaping import Shape, shaped
 from labelwise.data.splits import TEST, TRAIN, Samples, build
 from labelwise.data.truth import Simulation
 from labelwise.seeds import generator
@@ -31,62 +32,30 @@ def _samples(name: str, test: float) -> Samples:
     )
 
 
-def digits(
-    *,
-    seed: int = 0,
-    test: float = 0.25,
-    validation: float = 0.1,
-    classes: Sequence[int | str] | None = None,
-    parity: bool = False,
-    pool: int | None = None,
-    test_size: int | None = None,
-    long_tail: float | None = None,
-    imbalance: bool = False,
-) -> Simulation:
+@shaped(validation=0.1)
+def digits(*, test: float = 0.25, **shape: Unpack[Shape]) -> Simulation:
     """Return handwritten digits: modality "image" uint8 (n, 8, 8), features (n, 64) pixels in [0, 1].
 
     Args:
-        seed: of every draw but the test part, which is the same for all seeds.
-        test: share (float) or number (int) of the test samples, stratified.
-        validation: share (float) or number (int) of the others that validates, stratified.
-        classes, parity, pool, test_size, long_tail, imbalance: see `labelwise.data.splits.build`.
+        test: share (float) or number (int) of the test samples, stratified, the same for all seeds.
+        shape: see `labelwise.data.splits.build`.
 
     Source:
         Alpaydin and Kaynak 1998, "Optical Recognition of Handwritten Digits", UCI; the test half that scikit-
         learn carries.
     """
-    return build(
-        _samples("digits", test),
-        seed=seed,
-        validation=validation,
-        classes=classes,
-        parity=parity,
-        pool=pool,
-        test_size=test_size,
-        long_tail=long_tail,
-        imbalance=imbalance,
-    )
+    return build(_samples("digits", test), **shape)
 
 
-def digit_halves(
-    *,
-    seed: int = 0,
-    test: float = 0.25,
-    validation: float = 0.1,
-    classes: Sequence[int | str] | None = None,
-    parity: bool = False,
-    pool: int | None = None,
-    test_size: int | None = None,
-    long_tail: float | None = None,
-    imbalance: bool = False,
-) -> Simulation:
+@shaped(validation=0.1)
+def digit_halves(*, test: float = 0.25, **shape: Unpack[Shape]) -> Simulation:
     """Return the digits as two modalities, "top" and "bottom": their halves, uint8 (n, 4, 8) each.
 
     The same samples in the same parts as `digits`.
 
     Args:
-        seed, test, validation: as in `digits`.
-        classes, parity, pool, test_size, long_tail, imbalance: see `labelwise.data.splits.build`.
+        test: as in `digits`.
+        shape: see `labelwise.data.splits.build`.
     """
     whole = _samples("digit-halves", test)
     image = whole.arrays["image"]
@@ -98,14 +67,4 @@ def digit_halves(
         part=whole.part,
         features=whole.features,
     )
-    return build(
-        halves,
-        seed=seed,
-        validation=validation,
-        classes=classes,
-        parity=parity,
-        pool=pool,
-        test_size=test_size,
-        long_tail=long_tail,
-        imbalance=imbalance,
-    )
+    return build(halves, **shape)

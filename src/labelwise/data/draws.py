@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array, check_count, check_shape
 from labelwise.data.base import Ids
 from labelwise.errors import InputError
+
+Initial = Literal["random", "twisted-main", "twisted-rare"]
+TWIST = 0.05  # share of the neglected half of the classes in a twisted initial set
 
 
 def allocate(counts: NDArray[np.int64], n: int, *, leave: int = 0) -> NDArray[np.int64]:
@@ -127,6 +132,55 @@ def imbalanced(y: NDArray[np.int64], n_classes: int, rng: np.random.Generator) -
         Deviation: for another number of classes the largest one stays whole, K in the place of 10.
     """
     return np.flatnonzero(rng.random(len(y)) < (y + 1) / n_classes).astype(np.int64)
+
+
+def initial_set(
+    y: NDArray[np.int64], sizes: NDArray[np.int64], how: Initial, n: int, rng: np.random.Generator
+) -> Ids:
+    """Return sorted positions in y of n samples that are labelled before a campaign begins.
+
+    "random" draws from all samples alike. A twisted set takes 5 % (rounded) at random from the samples of one
+    half of the classes, whichever of these they are, and the others from those of the other half:
+    "twisted-main" 5 % from the rarer half, "twisted-rare" 5 % from the more frequent half. Of an odd number of
+    classes the rarer half is the smaller one; equally large classes are ranked by their index.
+
+    Args:
+        y: (N,) class indices of the samples to draw from.
+        sizes: (K,) training samples of each class: which classes are rare.
+        how: see above.
+        n: how many.
+        rng: draws inside each half.
+
+    Raises:
+        InputError: there is no such way of drawing, n is not below N, or a half has too few samples.
+
+    Source:
+        "Labeled TrustSet Guided: Combining Batch Active Learning with Reinforcement Learning", table 8: of
+        1,000 samples 50 from 5 of 10 classes and 950 from the others.
+    """
+    if how not in get_args(Initial):
+        raise InputError(f"initial must be one of {', '.join(get_args(Initial))}; it is {how!r}.")
+    check_count(n, "initial_size", 1)
+    size_of(n, len(y), "initial_size")
+    if how == "random":
+        return np.sort(rng.permutation(len(y))[:n]).astype(np.int64)
+    rare = np.argsort(sizes, kind="stable")[: len(sizes) // 2]
+    is_rare = np.isin(y, rare)
+    few = round(TWIST * n)
+    chosen = []
+    for half, word, wanted in (
+        (is_rare, "rarest", few if how == "twisted-main" else n - few),
+        (~is_rare, "most frequent", n - few if how == "twisted-main" else few),
+    ):
+        there = np.flatnonzero(half)
+        if len(there) < wanted:
+            classes = len(rare) if word == "rarest" else len(sizes) - len(rare)
+            raise InputError(
+                f"initial = {how!r} takes {wanted:,} of {n:,} samples from the {word} {classes} of {len(sizes)} "
+                f"classes; the pool has {len(there):,} of theirs. Lower initial_size, or enlarge the pool."
+            )
+        chosen.append(rng.permutation(there)[:wanted])
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
 def standardise(values: Array, rows: Array) -> NDArray[np.float32]:

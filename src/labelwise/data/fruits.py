@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Unpack, get_args
 
 import numpy as np
 
 from labelwise.data.files import Root
 from labelwise.data.imagesets import VARIABLE, set_folder, where_test
 from labelwise.data.own import blame, decoded_images, listing
+from labelwise.data.shaping import Shape, shaped
 from labelwise.data.splits import Samples, build
 from labelwise.data.truth import Simulation
 from labelwise.errors import InputError
@@ -34,18 +35,12 @@ CURE = (
 )
 
 
+@shaped()
 def fruits_360(
     *,
     subset: Subset = "pick10",
     cache: str | os.PathLike[str] | None = None,
-    seed: int = 0,
-    validation: float | None = None,
-    classes: Sequence[int | str] | None = None,
-    parity: bool = False,
-    pool: int | None = None,
-    test_size: int | None = None,
-    long_tail: float | None = None,
-    imbalance: bool = False,
+    **shape: Unpack[Shape],
 ) -> Simulation:
     """Return Fruits-360 as a simulation: modality "image", uint8 (n, 100, 100, 3), official test part.
 
@@ -57,24 +52,13 @@ def fruits_360(
             merges the varieties of a fruit, that is, the classes whose names begin with the same word without
             its trailing digits ("Apple Red 1", "Apple 6"); "all" keeps every class. Classes are ordered by name.
         cache: a folder for the decoded images, so that opening again is instant; None keeps them in memory.
-        seed, validation, classes, parity, pool, test_size, long_tail, imbalance: see
-            `labelwise.data.splits.build`; `classes` chooses among those of the subset.
+        shape: see `labelwise.data.splits.build`; `classes` chooses among those of the subset.
 
     Raises:
         InputError: the set is not there, an image of it cannot be read, or it has fewer than ten classes where
             ten are wanted.
     """
-    return build(
-        _samples(subset, cache),
-        seed=seed,
-        validation=validation,
-        classes=classes,
-        parity=parity,
-        pool=pool,
-        test_size=test_size,
-        long_tail=long_tail,
-        imbalance=imbalance,
-    )
+    return build(_samples(subset, cache), **shape)
 
 
 def fruit_of(name: str) -> str:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array, as_labels
 from labelwise.data.files import read_idx, read_npz
-from labelwise.data.splits import TEST, TRAIN, VALIDATION, Builder, Samples
+from labelwise.data.shaping import Builder
+from labelwise.data.splits import TEST, TRAIN, VALIDATION, Samples
 from labelwise.errors import InputError, ShapeError
 
 VARIABLE = "LABELWISE_DATA"

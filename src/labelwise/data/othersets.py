@@ -13,7 +13,8 @@ from labelwise.checks import Array
 from labelwise.data.draws import standardise
 from labelwise.data.files import as_text, check_columns, read_npz, read_table
 from labelwise.data.imagesets import DIGITS, class_names, set_file, take, where_test
-from labelwise.data.splits import TEST, Builder, Samples
+from labelwise.data.shaping import Builder
+from labelwise.data.splits import TEST, Samples
 from labelwise.errors import InputError
 
 VIEWS = ("pix", "fou", "fac", "zer", "kar", "mor")

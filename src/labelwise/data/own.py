@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from labelwise.data.columns import Columns
 from labelwise.data.draws import carve
 from labelwise.data.files import Root
 from labelwise.data.images import SUFFIXES, Progress, decode_files
+from labelwise.data.shaping import Shape, shaped
 from labelwise.data.splits import TEST, TRAIN, UNUSED, Samples, build
 from labelwise.data.truth import Simulation
 from labelwise.errors import EmptyPool, InputError
@@ -198,22 +199,17 @@ def folder_task(
     return Source(task, tuple(keys), tuple(bad.items()), root.folder)
 
 
+@shaped()
 def image_folder(
     path: str | os.PathLike[str],
     *,
     size: int | tuple[int, int] = 64,
     grey: bool = False,
     test: float = 0.2,
-    validation: float | None = None,
-    seed: int = 0,
-    classes: Sequence[int | str] | None = None,
-    pool: int | None = None,
-    test_size: int | None = None,
-    long_tail: float | None = None,
-    imbalance: bool = False,
     on_bad: OnBad = "quarantine",
     cache: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    **shape: Unpack[Shape],
 ) -> Simulation:
     """Return a folder with one subfolder a class as a simulation: modality "image" as in `folder_task`.
 
@@ -221,7 +217,7 @@ def image_folder(
         path: the folder; images that lie in it directly are refused.
         size, grey, on_bad, cache, progress: as in `folder_task`.
         test: share (float) or number (int) of the test images, stratified, the same for all seeds.
-        validation, seed, classes, pool, test_size, long_tail, imbalance: see `labelwise.data.splits.build`.
+        shape: see `labelwise.data.splits.build`.
 
     Raises:
         InputError: no such folder, no good image, an image outside the subfolders, fewer than two subfolders.
@@ -248,16 +244,7 @@ def image_folder(
         keys=tuple(keys),
         bad=tuple(bad.items()),
     )
-    return build(
-        samples,
-        seed=seed,
-        validation=validation,
-        classes=classes,
-        pool=pool,
-        test_size=test_size,
-        long_tail=long_tail,
-        imbalance=imbalance,
-    )
+    return build(samples, **shape)
 
 
 def with_test(y: NDArray[np.int64], usable: NDArray[np.bool_], test: float) -> NDArray[np.int8]:

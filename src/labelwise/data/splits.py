@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,23 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array, as_labels, check_count, check_name
 from labelwise.data.base import NOBODY, ArrayDataset, Ids, Labelled, Task
-from labelwise.data.draws import carve, draw, imbalanced, long_tail_sizes, size_of, stratified
+from labelwise.data.draws import (
+    Initial,
+    carve,
+    draw,
+    imbalanced,
+    initial_set,
+    long_tail_sizes,
+    size_of,
+    stratified,
+)
 from labelwise.data.truth import Simulation
 from labelwise.errors import InputError
 from labelwise.seeds import generator
 
 UNUSED, TRAIN, VALIDATION, TEST = -1, 0, 1, 2
 CARVE = 0.05  # of the training part, where a set has no validation part of its own
+INITIAL = 1000  # samples labelled beforehand, where a start is asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +99,13 @@ def build(
     test_size: int | None = None,
     long_tail: float | None = None,
     imbalance: bool = False,
+    initial: Initial | None = None,
+    initial_size: int = INITIAL,
 ) -> Simulation:
     """Return a task cut from a labelled data set, and its truth.
 
     The order: classes, then long tail or imbalance (training part only), then the validation part and the
-    pool's
-    size. Samples of no part are dropped; those that stay keep their order, and their place is their id. The
+    pool's size, then the samples labelled beforehand. Samples of no part are dropped; those that stay keep their order, and their place is their id. The
     official test part changes by `classes`, `parity` and `test_size` only.
 
     Args:
@@ -110,9 +121,15 @@ def build(
         long_tail: factor of an exponential profile from n_max = training samples / classes; a class that has
             fewer samples than its profile says keeps all.
         imbalance: keep each sample of class k with probability (k + 1) / K.
+        initial: how the samples labelled beforehand (`Task.given`) are drawn from the pool, which they leave:
+            "random"; "twisted-main", 5 % of them from the rarer half of the classes and the others from the
+            more frequent half; "twisted-rare", the reverse. None: nobody is labelled beforehand, and a campaign
+            buys its own random start. See `labelwise.data.draws.initial_set`.
+        initial_size: how many; a campaign never counts them as bought.
 
     Raises:
-        InputError: a parameter is out of range, or fewer than two classes are left.
+        InputError: a parameter is out of range, fewer than two classes are left, or half of the classes have
+            too few samples for `initial`.
         EmptyPool: nothing is left to ask for.
     """
     y, names = _relabelled(samples, classes, parity)
@@ -137,6 +154,7 @@ def build(
         train = train[draw(y[train], sizes, generator(seed, "data", "long tail"))]
     if imbalance:
         train = train[imbalanced(y[train], len(names), generator(seed, "data", "imbalance"))]
+    counts = np.bincount(y[train], minlength=len(names))
 
     share = 0 if use_official else CARVE if validation is None else validation
     size_of(share, len(train), "validation")  # refuses a wrong number before anything is drawn with it
@@ -155,17 +173,32 @@ def build(
         validating, train = train[carved], np.delete(train, carved)
     if pool is not None and len(train) > pool:  # too few for both, or classes too small to validate
         train = train[stratified(y[train], pool, generator(seed, "data", "pool", "rest"))]
+    given: Ids = np.empty(0, np.int64)
+    if initial is not None:
+        first = initial_set(y[train], counts, initial, initial_size, generator(seed, "data", "initial"))
+        given, train = train[first], np.delete(train, first)
+    elif initial_size != INITIAL:
+        raise InputError(
+            f"initial_size = {initial_size} says how many samples are labelled beforehand; say how they are drawn, "
+            "too (initial = 'random', 'twisted-main' or 'twisted-rare')."
+        )
     if test_size is not None:
         check_count(test_size, "test_size", 1)
         test = test[stratified(y[test], test_size, generator(seed, "data", "test"))]
-    return _cut(samples, y, names, train, validating, test)
+    return _cut(samples, y, names, train, validating, test, given)
 
 
 def _cut(
-    samples: Samples, y: NDArray[np.int64], names: tuple[str, ...], pool: Ids, validation: Ids, test: Ids
+    samples: Samples,
+    y: NDArray[np.int64],
+    names: tuple[str, ...],
+    pool: Ids,
+    validation: Ids,
+    test: Ids,
+    given: Ids,
 ) -> Simulation:
     """Return the task of these rows of the samples, renumbered, and its truth."""
-    keep = np.sort(np.concatenate([pool, validation, test]))
+    keep = np.sort(np.concatenate([pool, validation, test, given]))
     whole = len(keep) == len(y)  # then nothing is copied, and memory maps stay memory maps
     truth = y[keep]
 
@@ -188,42 +221,8 @@ def _cut(
         pool=renumbered(pool),
         validation=labelled(validation),
         test=labelled(test) if test.size else None,
+        given=labelled(given),
         features=None if samples.features is None else kept(samples.features),
     )
     keys = tuple(samples.keys[row] for row in keep) if samples.keys else ()
     return Simulation(task, truth, keys, samples.bad)
-
-
-@dataclass(frozen=True)
-class Builder:
-    """A task builder: call it with the parameters of `build`, and it reads the samples and cuts the task.
-
-    Attributes:
-        load: reads the samples; what it needs is looked up when it is called.
-    """
-
-    load: Callable[[], Samples]
-
-    def __call__(
-        self,
-        *,
-        seed: int = 0,
-        validation: float | None = None,
-        classes: Sequence[int | str] | None = None,
-        parity: bool = False,
-        pool: int | None = None,
-        test_size: int | None = None,
-        long_tail: float | None = None,
-        imbalance: bool = False,
-    ) -> Simulation:
-        return build(
-            self.load(),
-            seed=seed,
-            validation=validation,
-            classes=classes,
-            parity=parity,
-            pool=pool,
-            test_size=test_size,
-            long_tail=long_tail,
-            imbalance=imbalance,
-        )

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,10 @@ from labelwise.data.draws import standardise
 from labelwise.data.files import Root, as_text, check_columns, read_table
 from labelwise.data.images import Progress, decode_files
 from labelwise.data.own import UNLABELLED, OnBad, Source, blame, own_task, with_test
+from labelwise.data.shaping import Shape, shaped
 from labelwise.data.splits import TEST, Samples, build
 from labelwise.data.truth import Simulation
 from labelwise.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +198,7 @@ def table_task(
     return Source(task, rows.keys, rows.complaints, rows.root, rows.columns)
 
 
+@shaped()
 def table_simulation(
     path: str | os.PathLike[str],
     *,
@@ -212,16 +211,10 @@ def table_simulation(
     size: int | tuple[int, int] = 64,
     grey: bool = False,
     test: float = 0.2,
-    validation: float | None = None,
-    seed: int = 0,
-    classes: Sequence[int | str] | None = None,
-    pool: int | None = None,
-    test_size: int | None = None,
-    long_tail: float | None = None,
-    imbalance: bool = False,
     on_bad: OnBad = "quarantine",
     cache: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    **shape: Unpack[Shape],
 ) -> Simulation:
     """Return a fully labelled table as a simulation: the pool's labels are hidden in the truth.
 
@@ -229,7 +222,7 @@ def table_simulation(
         path, image, text, numbers, label, key, root, size, grey, on_bad, cache, progress: as in `table_task`;
             numbers are standardised without the test rows.
         test: share (float) or number (int) of the test rows, stratified, the same for all seeds.
-        validation, seed, classes, pool, test_size, long_tail, imbalance: see `labelwise.data.splits.build`.
+        shape: see `labelwise.data.splits.build`.
 
     Raises:
         InputError: as in `table_task`, or a row has no label.
@@ -256,13 +249,4 @@ def table_simulation(
         keys=rows.keys,
         bad=rows.complaints,
     )
-    return build(
-        samples,
-        seed=seed,
-        validation=validation,
-        classes=classes,
-        pool=pool,
-        test_size=test_size,
-        long_tail=long_tail,
-        imbalance=imbalance,
-    )
+    return build(samples, **shape)
