@@ -44,6 +44,7 @@ def run(
     budget: int | None = None,
     params: Mapping[str, Any] | None = None,
     task: Mapping[str, Any] | None = None,
+    recipe: Mapping[str, Any] | None = None,
     classes: Sequence[str] = CLASSES,
     seconds: Mapping[str, float] | None = None,
     part: str = "test",
@@ -66,7 +67,7 @@ def run(
     budget = start + batch * (len(curve) - 1) if budget is None else budget
     spec = {
         "task": {"name": "hand-made", **(task or {})},
-        "recipe": {"name": "logistic"},
+        "recipe": dict(recipe or {"name": "logistic"}),
         "strategy": {"name": strategy, **(params or {})},
         "plan": {
             "seed": seed,

@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from labelwise.bench import classifiers
 from labelwise.bench.results import Run
 from labelwise.errors import InputError
 from labelwise.strategies import make
@@ -41,18 +42,20 @@ class RunCurve:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in strategy and seed only.
+    """Runs that differ in strategy and seed only, and in what some of them train beside the classifier.
 
     Attributes:
         key: hash of everything they share.
         title: what tells this setting from the others of a report.
-        shared: the spec without strategy and seed.
+        shared: the spec without strategy and seed; of several recipes the one that trains nothing beside the
+            classifier.
         part: "test" or "validation": where accuracy was measured.
         runs: strategy label -> runs with at least one measured fit, by seed; one for each seed.
         compared: strategy label -> the runs that enter means and differences.
         span: (first, last) label count that every compared run covers.
         preliminary: True if no run of the setting is finished.
         caveats: what a reader must know before believing a number.
+        recipes: strategy label -> its recipe, where that is not the shared one.
     """
 
     key: str
@@ -64,6 +67,7 @@ class Group:
     span: tuple[int, int]
     preliminary: bool
     caveats: tuple[str, ...]
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def strategy_label(spec: Mapping[str, Any]) -> str:
@@ -117,13 +121,12 @@ def group(runs: Iterable[Run]) -> tuple[Group, ...]:
         unique.setdefault(run.id, run)
     if not unique:
         raise InputError("A comparison needs at least one run; it was given none.")
-    settings: dict[str, list[Run]] = {}
-    for run in unique.values():
-        settings.setdefault(json.dumps(shared_part(run.spec), sort_keys=True), []).append(run)
-    titles = _titles([json.loads(key) for key in settings])
+    settings = _settings(list(unique.values()))
+    shared = [_shared(members) for members in settings]
+    titles = _titles(shared)
     made = []
-    for (key, members), title in zip(settings.items(), titles, strict=True):
-        found = _group(key, title, members)
+    for values, members, title in zip(shared, settings, titles, strict=True):
+        found = _group(values, title, members)
         if found is not None:
             made.append(found)
     if not made:
@@ -134,7 +137,48 @@ def group(runs: Iterable[Run]) -> tuple[Group, ...]:
     return tuple(made)
 
 
-def _group(key: str, title: str, members: Sequence[Run]) -> Group | None:
+def _settings(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the runs that may be compared with one another, setting by setting, in the order of appearance."""
+    several = len({json.dumps(run.spec["recipe"], sort_keys=True) for run in runs}) > 1
+    families: dict[str, list[Run]] = {}
+    for run in runs:
+        values = shared_part(run.spec)
+        if several:
+            values["recipe"] = classifiers.classifier(run.spec["recipe"]).values
+        families.setdefault(json.dumps(values, sort_keys=True), []).append(run)
+    found: list[list[Run]] = []
+    for members in families.values():
+        labels = [strategy_label(run.spec) for run in members]
+        if several and classifiers.parted(labels, _recipes(members)):
+            apart: dict[str, list[Run]] = {}
+            for run in members:
+                apart.setdefault(json.dumps(shared_part(run.spec), sort_keys=True), []).append(run)
+            found += apart.values()
+        else:
+            found.append(members)
+    place = {run.id: k for k, run in enumerate(runs)}
+    return sorted(found, key=lambda members: place[members[0].id])
+
+
+def _recipes(members: Sequence[Run]) -> list[classifiers.Classifier]:
+    return [classifiers.classifier(run.spec["recipe"]) for run in members]
+
+
+def _shared(members: Sequence[Run]) -> dict[str, Any]:
+    shared = shared_part(members[0].spec)
+    if any(run.spec["recipe"] != shared["recipe"] for run in members):
+        shared["recipe"] = classifiers.shared_recipe(_recipes(members))
+    return shared
+
+
+def _group(shared: Mapping[str, Any], title: str, members: Sequence[Run]) -> Group | None:
+    key = json.dumps(shared, sort_keys=True)
+    specs = [run.spec for run in members]
+    plain = [strategy_label(spec) for spec in specs]
+    labels = {
+        run.id: label + more
+        for run, label, more in zip(members, plain, classifiers.suffixes(plain, specs), strict=True)
+    }
     part = "test" if any(fit.test for run in members for fit in run.fits) else "validation"
     runs: dict[str, list[Run]] = {}
     silent = 0
@@ -142,7 +186,7 @@ def _group(key: str, title: str, members: Sequence[Run]) -> Group | None:
         if not curve_of(run, part).labels:
             silent += 1
             continue
-        mine = runs.setdefault(strategy_label(run.spec), [])
+        mine = runs.setdefault(labels[run.id], [])
         if all(other.seed != run.seed for other in mine):
             mine.append(run)
     if not runs:
@@ -164,6 +208,9 @@ def _group(key: str, title: str, members: Sequence[Run]) -> Group | None:
     }
     span = (begin, min(curves[run.id].labels[-1] for mine in compared.values() for run in mine))
     caveats = [*_unfinished(ordered, part, preliminary, span, silent), *_unlike(compared, members, part)]
+    beside = {label: mine[0].spec["recipe"] for label, mine in ordered.items()}
+    if said := classifiers.caveat(list(beside), _recipes([mine[0] for mine in ordered.values()])):
+        caveats.append(said)
     return Group(
         hashlib.sha256(key.encode()).hexdigest()[:12],
         title,
@@ -174,6 +221,7 @@ def _group(key: str, title: str, members: Sequence[Run]) -> Group | None:
         span,
         preliminary,
         tuple(caveats),
+        {label: recipe for label, recipe in beside.items() if recipe != shared["recipe"]},
     )
 
 

@@ -108,7 +108,7 @@ def write_report(
             out.with_name("report.md"),
             report_md(comparison, made, name=name, about=about, latents=latents),
         ),
-        "csv": (out.with_name("results.csv"), results_csv(runs)),
+        "csv": (out.with_name("results.csv"), results_csv(runs, comparison)),
         "json": (
             out.with_name("results.json"),
             results_json(comparison, diagnoses, made, name=name, about=about, latents=latents),

@@ -189,10 +189,11 @@ def origins(runs: Sequence[Run], comparison: Comparison) -> dict[str, Any]:
         )
     commands = list(dict.fromkeys(str(o.notes["command"]) for o in opened if o.notes.get("command")))
     specs = []
-    for setting in comparison.settings:
+    for setting, group in zip(comparison.settings, comparison.groups, strict=True):
         strategies = [s.name for s in setting.strategies]
         text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in flat(setting.shared).items())
         seeds_here = sorted({seed for s in setting.strategies for seed in s.seeds})
+        text += "".join(f"\nrecipe of {name} = {json.dumps(r)}" for name, r in group.recipes.items())
         text += f"\nstrategy = {json.dumps(strategies)}\nplan.seed = {json.dumps(seeds_here)}"
         specs.append({"title": setting.title, "text": text})
     dates = sorted(at[:10] for o in opened if (at := o.at))

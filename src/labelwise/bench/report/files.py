@@ -25,8 +25,11 @@ PHASES = ("fit", "measure", "infer", "propose", "learn")
 METRICS = ("accuracy", "macro_f1", "nll", "brier", "ece")
 
 
-def results_csv(runs: Sequence[Run]) -> str:
+def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:
     """Return one row for each run and measured fit; the area is that up to this row."""
+    called = {
+        run.id: label for group in comparison.groups for label, mine in group.runs.items() for run in mine
+    }
     keys = sorted({key for run in runs for key in flat(shared_part(run.spec))})
     head = ["run", *keys, "strategy", "seed", "finished", "part", "round", "labels", *METRICS, "aubc_so_far"]
     buffer = io.StringIO()
@@ -49,8 +52,19 @@ def results_csv(runs: Sequence[Run]) -> str:
                 accuracy.pop()
             labels.append(bought)
             accuracy.append(float(metrics["accuracy"]))
-            row = [run.id, *(_plain(shared.get(key)) for key in keys), strategy_label(run.spec), run.seed]
-            row += [int(run.finished), part, fit.round, bought, *(metrics.get(m, "") for m in METRICS)]
+            row = [
+                run.id,
+                *(_plain(shared.get(key)) for key in keys),
+                called.get(run.id) or strategy_label(run.spec),
+            ]
+            row += [
+                run.seed,
+                int(run.finished),
+                part,
+                fit.round,
+                bought,
+                *(metrics.get(m, "") for m in METRICS),
+            ]
             row += [aubc(labels, accuracy), *(fit.seconds.get(phase, "") for phase in PHASES)]
             writer.writerow([_safe(cell) for cell in row])
     return buffer.getvalue()
