@@ -42,13 +42,12 @@ def as_tensor(values: Array, device: torch.device) -> Tensor:
 
 def preparation(reader: Reader, device: torch.device, *, channels_last: bool) -> Prepare:
     """Return what makes a batch as held in memory (bytes, channels last) into what a network reads."""
-    first = next(iter(reader.scales.values()))
-    factor, offset = (torch.from_numpy(part).to(device) for part in first.factors())
+    if reader.image is None:
+        return lambda x: x
+    factor, offset = (torch.from_numpy(part).to(device) for part in reader.image.factors())
     layout = torch.channels_last if channels_last else torch.contiguous_format
 
     def prepare(x: Tensor) -> Tensor:
-        if x.ndim != 4:
-            return x
         if x.dtype == torch.uint8:
             x = (x * factor).add_(offset)
         return x.permute(0, 3, 1, 2).contiguous(memory_format=layout)
@@ -129,8 +128,7 @@ class TorchPredictor:
         return Signals(ids, **parts, scalars=scalars)
 
     def _nothing(self) -> Array:
-        first = next(iter(self.reader.scales.values()))
-        shape = first.shape if len(self.reader.scales) == 1 else self.reader.shape
+        shape = self.reader.shape if self.reader.image is None else self.reader.image.shape
         return np.zeros((0, *shape), dtype=np.float32)
 
     def _probe(self, x: Tensor, probes: Mapping[str, Probe]) -> dict[str, Tensor]:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from labelwise.checks import Array, check_name
 from labelwise.data.base import Dataset
 from labelwise.errors import InputError, ShapeError
+from labelwise.models.texts import Words
 
 IMAGE, TABLE, TEXT = "image", "table", "text"
 _MOST = float(np.finfo(np.float32).max)
 _BLOCK = 1 << 22  # numbers looked at in one go while measuring
+TEXT_FEATURES = 2048
 
 
 def kind_of(name: str, values: Array) -> str:
@@ -215,29 +217,43 @@ def _check_finite(name: str, values: Array) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """Reads the dense modalities of a dataset for a network: one by itself, several side by side in one flat
-    row.
+    """Reads the modalities of a dataset for a network: one by itself, several side by side in one flat row.
 
     Attributes:
-        scales: modality -> its scale, in the order of reading.
+        scales: modality -> its scale, or the words of a text, in the order of reading.
     """
 
-    scales: Mapping[str, Scale]
+    scales: Mapping[str, Scale | Words]
 
     @classmethod
-    def measure(cls, data: Dataset, ids: NDArray[np.int64], modalities: Sequence[str]) -> Reader:
-        """Return the reader whose statistics are those of these samples."""
+    def measure(
+        cls,
+        data: Dataset,
+        ids: NDArray[np.int64],
+        modalities: Sequence[str],
+        text_features: int = TEXT_FEATURES,
+    ) -> Reader:
+        """Return the reader whose statistics are those of these samples; text gets so many columns."""
         batch = data.batch(ids)
         return cls(
             {
-                name: Scale.measure(name, batch[name], absent_rows(data, batch, name), plain=False)
+                name: Words(text_features)
+                if kind_of(name, batch[name]) == TEXT
+                else Scale.measure(name, batch[name], absent_rows(data, batch, name), plain=False)
                 for name in modalities
             }
         )
 
+    @property
+    def image(self) -> Scale | None:
+        """The scale of the images where nothing else is read; None otherwise."""
+        first, *others = self.scales.values()
+        return first if isinstance(first, Scale) and len(first.shape) == 3 and not others else None
+
     def with_constants(self, name: str, mean: Sequence[float], std: Sequence[float]) -> Reader:
         """Return the same reader with given instead of measured centre and spread for one modality."""
         old = self.scales[name]
+        assert isinstance(old, Scale)
         sides = old.fill.shape
         centre, spread = (np.broadcast_to(np.asarray(part, np.float64), sides) for part in (mean, std))
         return Reader({**self.scales, name: replace(old, centre=centre.copy(), spread=spread.copy())})
@@ -245,9 +261,8 @@ class Reader:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one sample as a network sees it: (channels, height, width) or (features,)."""
-        first = next(iter(self.scales.values()))
-        if len(self.scales) == 1 and len(first.shape) == 3:
-            height, width, channels = first.shape
+        if self.image is not None:
+            height, width, channels = self.image.shape
             return channels, height, width
         return (sum(scale.width for scale in self.scales.values()),)
 
@@ -262,31 +277,30 @@ class Reader:
             return next(iter(parts.values()))
         flat = []
         for name, part in parts.items():
-            if _is_bytes(part):
-                factor, offset = self.scales[name].factors()
+            scale = self.scales[name]
+            if isinstance(scale, Scale) and _is_bytes(part):
+                factor, offset = scale.factors()
                 part = part * factor + offset
             flat.append(part.reshape(len(part), -1))
         return np.concatenate(flat, axis=1)
 
     def state_dict(self) -> dict[str, dict[str, Any]]:
-        """Return the scales as plain lists and arrays."""
+        """Return the scales as plain lists and arrays, texts as their number of columns."""
         return {
-            name: {"shape": list(s.shape), "centre": s.centre, "spread": s.spread, "fill": s.fill}
+            name: {"words": s.columns}
+            if isinstance(s, Words)
+            else {"shape": list(s.shape), "centre": s.centre, "spread": s.spread, "fill": s.fill}
             for name, s in self.scales.items()
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Mapping[str, Any]], modalities: Sequence[str]) -> Reader:
         """Return the reader that `state_dict` described, reading in the order of `modalities`."""
-        return cls(
-            {
-                name: Scale(
-                    tuple(int(side) for side in state[name]["shape"]),
-                    *(
-                        np.asarray(state[name][part], dtype=np.float64)
-                        for part in ("centre", "spread", "fill")
-                    ),
-                )
-                for name in modalities
-            }
-        )
+        return cls({name: _scale_from(state[name]) for name in modalities})
+
+
+def _scale_from(state: Mapping[str, Any]) -> Scale | Words:
+    if "words" in state:
+        return Words(int(state["words"]))
+    parts = (np.asarray(state[part], dtype=np.float64) for part in ("centre", "spread", "fill"))
+    return Scale(tuple(int(side) for side in state["shape"]), *parts)

@@ -21,7 +21,7 @@ from labelwise.models.answering import GIVES, VERSION, TorchPredictor, as_tensor
 from labelwise.models.base import Ids, Progress
 from labelwise.models.device import pick_device, seeded, threads
 from labelwise.models.draws import dropout_layers
-from labelwise.models.inputs import IMAGE, TEXT, Reader, kinds_of
+from labelwise.models.inputs import IMAGE, TEXT_FEATURES, Reader, kinds_of
 from labelwise.models.probes import PROBES
 from labelwise.models.saved import load_network, optimiser_from_plain, optimiser_to_plain
 from labelwise.models.training import Prepare, Trained, Training, logits_of
@@ -36,11 +36,12 @@ NetworkMaker = Callable[[tuple[int, ...], int], nn.Module]
 
 @dataclass(frozen=True)
 class TorchRecipe(Training):
-    """Trains a network on the labelled samples; images, spectrograms, tables and precomputed features.
+    """Trains a network on the labelled samples; images, spectrograms, tables, precomputed features, and text.
 
     Inputs are standardised with the mean and standard deviation of the training samples (channel by channel
     for images, column by column for tables); a missing value becomes the mean. A warm recipe keeps those of
-    its first fit.
+    its first fit. Text is read by the mlp and by networks of your own, as hashed words and pairs of words: see
+    `labelwise.models.texts`.
 
     Attributes:
         network: a row of `labelwise.models.networks.TABLE`, or your own `(shape, n_classes) -> nn.Module`
@@ -52,11 +53,12 @@ class TorchRecipe(Training):
             a dropout layer in a network of your own, for without it all draws would be equal. A draw has one mask for
             all samples: see `labelwise.models.draws`. The layers before the first dropout run once (in a network of
             your own everything runs S times).
-        modalities: which ones to read; None: the only one there is, or all dense ones for the mlp.
+        modalities: which ones to read; None: the only one there is, or all of them for the mlp.
         mean: of images, one number or one a channel, where values run from 0 to 1; None: measured.
         std: likewise; given together with mean.
         warm: each fit continues from the one before, weights and optimiser, for `epochs` more epochs.
         infer_batch: samples answered at once; None: what suits the device.
+        text_features: columns that the words of a text are hashed into; a warm recipe keeps those of its first fit.
     """
 
     network: str | NetworkMaker = "cnn"
@@ -68,6 +70,7 @@ class TorchRecipe(Training):
     std: tuple[float, ...] | None = None
     warm: bool = False
     infer_batch: int | None = None
+    text_features: int = TEXT_FEATURES
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,6 +86,7 @@ class TorchRecipe(Training):
         for name in ("width", "infer_batch"):
             if getattr(self, name) is not None:
                 check_count(getattr(self, name), name, 1)
+        check_count(self.text_features, "text_features", 1)
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout must lie in [0, 1); it is {self.dropout!r}.")
         check_count(self.draws, "draws")
@@ -119,12 +123,12 @@ class TorchRecipe(Training):
         device = pick_device(self.device)
         seed, order = (int(rng.integers(2**63 - 1)) for _ in range(2))
         with threads(self.threads), seeded(seed, device):
-            names = self._readable(data, train.ids)
             if previous:
+                names = self._readable(data, train.ids)
                 self._check_previous(previous, n_classes, names)
                 reader = Reader.from_state(previous["inputs"], names)
             else:
-                reader = self._constants(Reader.measure(data, train.ids, names))
+                reader = self._measured(data, train.ids)
             network = self.build(reader.shape, n_classes).to(device)
             if self.channels_last:
                 network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -209,23 +213,25 @@ class TorchRecipe(Training):
     def _readable(self, data: Dataset, ids: Ids) -> tuple[str, ...]:
         kinds = kinds_of(data, ids, self.modalities)
         images_only = isinstance(self.network, str) and networks.only_images(self.network)
-        reads = {IMAGE} if images_only else set(kinds.values()) - {TEXT}
         several = self.network == "mlp" or (not images_only and self.modalities is not None)
-        if set(kinds.values()) <= reads and (len(kinds) == 1 or several):
+        if (not images_only or set(kinds.values()) == {IMAGE}) and (len(kinds) == 1 or several):
             return tuple(kinds)
-        dense = "dense modalities" if several else "one dense modality"
-        what = "one modality of images" if images_only else dense
         raise InputError(
-            f"Network {self.network!r} reads {what}; the data hold "
+            f"Network {self.network!r} reads one modality{' of images' if images_only else ''}; the data hold "
             f"{', '.join(f'{name!r} ({kind})' for name, kind in kinds.items())}. Choose with "
-            "modalities=(...), or take 'mlp' (images and tables together), 'logistic' or 'forest' (text too)."
+            "modalities=(...), or take 'mlp', 'logistic' or 'forest' (images, tables and text together)."
         )
+
+    def _measured(self, data: Dataset, ids: Ids) -> Reader:
+        """Return the reader of a first fit, measured on these samples."""
+        names = self._readable(data, ids)
+        return self._constants(Reader.measure(data, ids, names, self.text_features))
 
     def _constants(self, reader: Reader) -> Reader:
         if self.mean is None or self.std is None:
             return reader
-        (name, scale), *others = reader.scales.items()
-        if others or len(scale.shape) != 3:
+        name, scale = next(iter(reader.scales)), reader.image
+        if scale is None:
             raise InputError("mean and std are for recipes that read one modality of images; leave them out.")
         if any(len(given) not in (1, scale.fill.size) for given in (self.mean, self.std)):
             raise InputError(

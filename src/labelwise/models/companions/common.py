@@ -18,7 +18,6 @@ from labelwise.models.answering import TorchPredictor, as_tensor, preparation
 from labelwise.models.base import Ids, Progress
 from labelwise.models.companions.beside import Beside, Companion, CompanionPredictor
 from labelwise.models.device import can_fuse, pick_device, seeded, threads
-from labelwise.models.inputs import Reader
 from labelwise.models.torch import TorchRecipe
 from labelwise.models.training import Prepare, Training, augmented, batch_sizes, optimiser_for
 from labelwise.seeds import derived_seed
@@ -188,7 +187,7 @@ class CompanionRecipe(TorchRecipe):
         others = np.setdiff1d(unlabelled, train.ids)  # sorted: the pool's order must not matter
         read = rng.choice(others, min(self.reads, others.size), replace=False)
         with threads(self.threads), seeded(seed, device):
-            reader = self._constants(Reader.measure(data, train.ids, self._readable(data, train.ids)))
+            reader = self._measured(data, train.ids)
             network = self.build(reader.shape, n_classes).to(device)
             if self.channels_last:
                 network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
