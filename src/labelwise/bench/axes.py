@@ -127,6 +127,16 @@ def chosen(runs: Sequence[Combination], names: Iterable[str]) -> tuple[Combinati
     )
 
 
+def cases_of(axes: Mapping[str, Any], scales: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return axis -> names of its cases, at whatever scale; of tables that `combinations` has read."""
+    found = {axis: dict.fromkeys(cases) for axis, cases in axes.items()}
+    for changes in scales.values():
+        for axis, cases in changes.get("axis", {}).items():
+            if axis in found and isinstance(cases, Mapping):
+                found[axis] |= dict.fromkeys(cases)
+    return {axis: list(cases) for axis, cases in found.items()}
+
+
 def names_of(runs: Sequence[Combination]) -> dict[str, list[str]]:
     """Return axis -> names of its cases; and "strategy" and "task" -> those names that no case has."""
     found: dict[str, list[str]] = {}

@@ -15,7 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from labelwise.bench.axes import MINI, chosen, combinations
+from labelwise.bench.axes import MINI, cases_of, chosen, combinations
+from labelwise.bench.paper import Printed, cell_of, read_paper
 from labelwise.checks import check_name
 from labelwise.data import TABLE as TASKS
 from labelwise.errors import InputError, did_you_mean
@@ -122,6 +123,7 @@ class Bench:
         specs: every run, in the order of axes and grid.
         cases: for each spec its axis -> case; empty where the file has no axes.
         scale: the scale that was asked for.
+        printed: what the paper printed, and which runs stand beside it; None where the file does not say.
     """
 
     name: str
@@ -129,6 +131,7 @@ class Bench:
     specs: tuple[Spec, ...]
     cases: tuple[Mapping[str, str], ...] = ()
     scale: str = MINI
+    printed: Printed | None = None
 
 
 def read_spec(values: Mapping[str, Any], where: str = "the spec") -> Spec:
@@ -188,7 +191,8 @@ def read_bench(path: Path, scale: str | None = None, only: Iterable[str] = ()) -
       `[scale.NAME.axis.AXIS.CASE]`, which replace whole axes.
 
     Every combination is one run. Cases win over the file's tables, later axes over earlier ones, the grid over cases,
-    and the keys of a scale over everything, so that a scale can cap the budget of all cases.
+    and the keys of a scale over everything, so that a scale can cap the budget of all cases. `[paper]`
+    holds numbers to look at beside ours: see `labelwise.bench.paper`.
 
     Args:
         path: the file.
@@ -207,7 +211,7 @@ def read_bench(path: Path, scale: str | None = None, only: Iterable[str] = ()) -
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:  # TOML, text and digits that cannot be read are ValueErrors
         raise InputError(f"{path} is no valid TOML: {error}.") from error
-    known = (*Spec.model_fields, "axis", "grid", "scale", "name", "about")
+    known = (*Spec.model_fields, "axis", "grid", "scale", "paper", "name", "about")
     for key in content:
         if key not in known:
             raise InputError(f"{path}: {key} is unknown. {did_you_mean(key, known)}")
@@ -217,6 +221,7 @@ def read_bench(path: Path, scale: str | None = None, only: Iterable[str] = ()) -
     for key, words in (("name", name), ("about", about)):
         if not isinstance(words, str):
             raise InputError(f"{path}: {key} must be a text; it is {words!r}.")
+    paper = content.pop("paper", None)
     runs = combinations(content, axes, grid, scales, scale, where)
     specs = {id(run): read_spec(run.values, f"{where}{run.words}") for run in runs}
     unique: dict[str, tuple[Spec, Mapping[str, str]]] = {}
@@ -224,10 +229,17 @@ def read_bench(path: Path, scale: str | None = None, only: Iterable[str] = ()) -
         unique.setdefault(specs[id(run)].id, (specs[id(run)], run.cases))
     if not unique:
         raise InputError(f"{path}: no run is {' and '.join(only)} at once.")
+    printed = None
+    if paper is not None:
+        strategies = {run.strategy.name for run in specs.values()}
+        table = read_paper(paper, cases_of(axes, scales), grid, strategies, where)
+        cells = {key: cell_of(table, cases, spec.strategy.name) for key, (spec, cases) in unique.items()}
+        printed = Printed(table, cells, scale or MINI)
     return Bench(
         name,
         about,
         tuple(spec for spec, _ in unique.values()),
         tuple(cases for _, cases in unique.values()),
         scale or MINI,
+        printed,
     )

@@ -105,10 +105,20 @@ def _report(bench: Bench, folder: Path, out: Path) -> None:
     from labelwise.cli.report import load_data
 
     runs = [read_run(run_file(folder, spec)) for spec in bench.specs]
-    written = write_report(runs, out, name=bench.name, about=bench.about, load=load_data)
+    written = write_report(
+        runs, out, name=bench.name, about=bench.about, load=load_data, printed=bench.printed
+    )
     console = Console()
     console.print(written.comparison.headline, highlight=False)
     console.print(summary_table(written.comparison))
+    if bench.printed is not None:
+        where = f"{written.paths['html']}#printed"
+        console.print(
+            f"What {bench.printed.paper.source} printed stands beside these numbers in {where}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     console.print(f"Report: {written.paths['html']}", highlight=False, soft_wrap=True)
 
 

@@ -14,8 +14,10 @@ from labelwise.bench.compare import compare
 from labelwise.bench.diagnose import Load, diagnose, simulate
 from labelwise.bench.findings import Comparison
 from labelwise.bench.latent import SECONDS, Latents, latent
+from labelwise.bench.paper import Printed
 from labelwise.bench.report.build import origins, page, palette_of
 from labelwise.bench.report.files import report_md, results_csv, results_json
+from labelwise.bench.report.printed import beside
 from labelwise.bench.report.samples import samples
 from labelwise.bench.results import Run
 
@@ -43,6 +45,7 @@ def write_report(
     notes: Sequence[str] = (),
     failing: Literal["", "lost", "worst"] = "",
     latent_seconds: float = SECONDS,
+    printed: Printed | None = None,
 ) -> Report:
     """Write the page and, beside it, report.md, results.csv and results.json; return the findings and the paths.
 
@@ -58,6 +61,7 @@ def write_report(
         failing: whose latent space is shown, which needs the data and fits models again: "lost": of each strategy
             that lost a class, that class; "worst": also of the others the class that ends worst; "": none.
         latent_seconds: the most that the fits of one such picture may have taken when they were recorded.
+        printed: what the paper printed; a section of its own shows it beside our means.
 
     Raises:
         InputError: no runs, or none that was measured.
@@ -84,6 +88,7 @@ def write_report(
         if simulation is not None:
             pictures[setting.key] = samples(setting, found, simulation, palette, classes)
     made = origins(runs, comparison)
+    table = None if printed is None else beside(comparison, printed)
     too_large = "the page would be larger than 2 MB"
     attempts: tuple[tuple[Any, Any, Any, list[str]], ...] = (
         (diagnoses, pictures, latents, list(notes)),
@@ -99,6 +104,7 @@ def write_report(
     for why, shown, spaces, told in attempts:
         html = _html(
             page(comparison, why, shown, unknown, made, name=name, about=about, notes=told, latents=spaces)
+            | {"printed": table}
         )
         if len(html.encode()) < LARGEST:
             break
@@ -106,12 +112,14 @@ def write_report(
         "html": (out, html),
         "md": (
             out.with_name("report.md"),
-            report_md(comparison, made, name=name, about=about, latents=latents),
+            report_md(comparison, made, name=name, about=about, latents=latents, printed=table),
         ),
         "csv": (out.with_name("results.csv"), results_csv(runs, comparison)),
         "json": (
             out.with_name("results.json"),
-            results_json(comparison, diagnoses, made, name=name, about=about, latents=latents),
+            results_json(
+                comparison, diagnoses, made, name=name, about=about, latents=latents, printed=printed
+            ),
         ),
     }
     out.parent.mkdir(parents=True, exist_ok=True)

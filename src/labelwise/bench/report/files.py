@@ -14,8 +14,11 @@ import numpy as np
 from labelwise.bench.diagnose import Diagnosis, Floats
 from labelwise.bench.findings import Comparison, Setting
 from labelwise.bench.latent import Latent, Latents
+from labelwise.bench.paper import Printed
 from labelwise.bench.report import tables
 from labelwise.bench.report.heats import Heat, penalties
+from labelwise.bench.report.printed import TITLE, Beside
+from labelwise.bench.report.printed import as_json as printed_json
 from labelwise.bench.report.tables import Cell, Table
 from labelwise.bench.results import Run
 from labelwise.bench.settings import flat, shared_part, strategy_label
@@ -87,9 +90,12 @@ def results_json(
     name: str,
     about: str,
     latents: Mapping[str, Latents],
+    printed: Printed | None = None,
 ) -> str:
     """Return everything the report knows; numbers that are not finite become null."""
     values = {"name": name, "about": about, **comparison.to_dict(), "made": made}
+    if printed is not None:
+        values["printed"] = printed_json(printed, comparison)
     for setting in values["settings"]:
         setting["diagnoses"] = [as_json(d) for d in diagnoses.get(setting["key"], ())]
         if setting["key"] in latents:
@@ -112,7 +118,13 @@ def _finite(value: Any) -> Any:
 
 
 def report_md(
-    comparison: Comparison, made: Mapping[str, Any], *, name: str, about: str, latents: Mapping[str, Latents]
+    comparison: Comparison,
+    made: Mapping[str, Any],
+    *,
+    name: str,
+    about: str,
+    latents: Mapping[str, Latents],
+    printed: Beside | None = None,
 ) -> str:
     """Return the answer, the tables and how they were made as Markdown."""
     grey = dict.fromkeys(tables.names_of(comparison.settings), "")
@@ -136,6 +148,8 @@ def report_md(
         lines += ["## Who beats whom", ""]
         for heat in penalties(comparison.penalty):
             lines += [*_heat(heat), "", _text(heat.caption), ""]
+    if printed is not None:
+        lines += _printed(printed)
     lines += ["## How it was made", "", *(f"- {key}: {_text(str(value))}" for key, value in made["facts"])]
     lines += ["", "```", *(c.replace("```", "") for c in made["commands"]), "```"] if made["commands"] else []
     return "\n".join(lines) + "\n"
@@ -158,6 +172,18 @@ def _latents(spaces: Latents) -> list[str]:
     for line in spaces.missing:
         lines += [_text(line), ""]
     return lines
+
+
+def _printed(found: Beside) -> list[str]:
+    theirs = [f"{m}, printed in {found.source}" for m in found.measures]
+    heads = ["set", "method", *theirs, *(f"{m}, measured here" for m in found.measures), "seeds"]
+    lines = [f"## {TITLE}", "", _text(found.words), "", f"| {' | '.join(map(_text, heads))} |"]
+    lines.append(f"|:--|:--{'|--:' * (len(heads) - 2)}|")
+    for name, rows in found.sets:
+        for row in rows:
+            cells = ["" if cell is None else _cell(cell) for cell in (*row.printed, *row.measured)]
+            lines.append(f"| {' | '.join([_text(name), _text(row.method), *cells, row.seeds])} |")
+    return [*lines, "", _text(found.caption.replace("small:", "after ±:").replace("Small:", "After ±:")), ""]
 
 
 def _table(table: Table, head: str = "") -> list[str]:
