@@ -167,9 +167,11 @@ class Scale:
         Floats are scaled; bytes are left to `factors`, so that they can be held and moved as bytes.
 
         Raises:
-            ShapeError: samples of another shape than at the fit.
+            ShapeError: samples of another shape than at the fit, or text.
             InputError: a value is infinite.
         """
+        if values.dtype.kind not in "biuf":
+            raise ShapeError(f"Modality {name!r} must be numbers, as at the fit; it is {values.dtype}.")
         values = _with_columns(values)
         if values.shape[1:] != self.shape:
             raise ShapeError(
