@@ -171,6 +171,19 @@ def read_table(path: str | os.PathLike[str]) -> pyarrow.Table:
     return table
 
 
+def read_lines(path: str | os.PathLike[str]) -> list[str]:
+    """Return the lines of a text file in UTF-8, stripped of blanks at their ends; empty lines at its end are left out.
+
+    Raises:
+        InputError: no such file, or it is not UTF-8.
+    """
+    file = _existing(path)
+    try:
+        return [line.rstrip() for line in file.read_text("utf-8").rstrip().splitlines()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} must be text in UTF-8: {error}.") from error
+
+
 def as_text(values: Sequence[str | None]) -> Array:
     """Return strings of any length as a NumPy StringDType array (n,); None becomes ""."""
     return np.array([value or "" for value in values], dtype=np.dtypes.StringDType())

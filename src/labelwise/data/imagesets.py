@@ -38,13 +38,14 @@ PARTS = {
 IDX = {TRAIN: "train", TEST: "t10k"}
 
 
-def set_folder(task: str, folder: str, cure: str) -> Path:
+def set_folder(task: str, folder: str, cure: str, others: Sequence[str] = ()) -> Path:
     """Return the folder of one data set below $LABELWISE_DATA.
 
     Args:
         task: its name, for messages.
         folder: below $LABELWISE_DATA.
         cure: a sentence saying how to get the set.
+        others: names that the folder may have instead, such as what its archive unpacks to.
 
     Raises:
         InputError: the variable is not set, or there is no such folder.
@@ -55,10 +56,12 @@ def set_folder(task: str, folder: str, cure: str) -> Path:
             f"Task {task!r} needs the environment variable {VARIABLE} to name the folder that holds "
             f"{folder}/; it is not set. {cure}"
         )
-    place = Path(root) / folder
-    if not place.is_dir():
-        raise InputError(f"Task {task!r} needs the folder {place} (from {VARIABLE}); there is none. {cure}")
-    return place
+    for name in (folder, *others):
+        if (Path(root) / name).is_dir():
+            return Path(root) / name
+    raise InputError(
+        f"Task {task!r} needs the folder {Path(root) / folder} (from {VARIABLE}); there is none. {cure}"
+    )
 
 
 def set_file(task: str, folder: str, file: str, holds: str) -> Path:
@@ -94,15 +97,15 @@ def _from_npz(file: Path) -> tuple[dict[int, tuple[Array, Array]], tuple[str, ..
     return parts, named
 
 
-def _from_idx(folder: Path) -> dict[int, tuple[Array, Array]]:
-    """Return the parts of which both idx files are there, under their usual names."""
+def from_idx(folder: Path, prefixes: Mapping[int, str] = IDX) -> dict[int, tuple[Array, Array]]:
+    """Return part -> (images, labels) where both idx files are there; prefixes: part -> how their names begin."""
 
     def found(stem: str, kind: str) -> Path | None:
         names = [f"{stem}{dot}{kind}{gz}" for dot in "-." for gz in ("", ".gz")]
         return next((folder / name for name in names if (folder / name).is_file()), None)
 
     parts = {}
-    for part, prefix in IDX.items():
+    for part, prefix in prefixes.items():
         images, labels = found(f"{prefix}-images", "idx3-ubyte"), found(f"{prefix}-labels", "idx1-ubyte")
         if images is not None and labels is not None:
             parts[part] = read_idx(images), read_idx(labels)
@@ -134,7 +137,7 @@ def official(
     """
     place = set_folder(task, folder, cure)
     file = next((place / name for name in npz if (place / name).is_file()), None)
-    parts, named = _from_npz(file) if file is not None else (_from_idx(place), None)
+    parts, named = _from_npz(file) if file is not None else (from_idx(place), None)
     for part, word in (
         (TRAIN, "training"),
         (TEST, "test"),
@@ -146,6 +149,18 @@ def official(
                 f"Task {task!r} finds no {word} part in {file or place}. Expected there: "
                 f"{' or '.join(npz)}{idx}. {cure}"
             )
+    return joined(task, parts, named or classes, file or place)
+
+
+def joined(
+    task: str, parts: Mapping[int, tuple[Array, Array]], classes: tuple[str, ...], where: Path
+) -> Samples:
+    """Return an image set from part -> (images uint8 (n, H, W[, 3]), labels (n,) or (n, 1)).
+
+    Raises:
+        ShapeError: images and labels do not fit each other, or parts differ in shape.
+        InputError: a label is no class index.
+    """
     images: list[Array] = []
     labels: list[Array] = []
     which: list[Array] = []
@@ -154,22 +169,21 @@ def official(
         y = y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y  # MedMNIST keeps labels as (n, 1)
         if x.dtype != np.uint8 or x.ndim not in (3, 4) or y.shape != x.shape[:1]:
             raise ShapeError(
-                f"{file or place} must hold uint8 images (n, H, W[, 3]) and labels (n,); it holds {x.dtype} "
+                f"{where} must hold uint8 images (n, H, W[, 3]) and labels (n,); it holds {x.dtype} "
                 f"{x.shape} and labels {y.shape}."
             )
         if images and x.shape[1:] != images[0].shape[1:]:
             raise ShapeError(
-                f"{file or place} must hold images of one shape; it holds {images[0].shape[1:]} and "
-                f"{x.shape[1:]}."
+                f"{where} must hold images of one shape; it holds {images[0].shape[1:]} and {x.shape[1:]}."
             )
         images.append(x)
-        labels.append(as_labels(y, len(named or classes), f"{task}: labels"))
+        labels.append(as_labels(y, len(classes), f"{task}: labels"))
         which.append(np.full(len(y), part, np.int8))
     return Samples(
         task,
         {"image": np.concatenate(images)},
         np.concatenate(labels),
-        named or classes,
+        classes,
         np.concatenate(which),
     )
 
