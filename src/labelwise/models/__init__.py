@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from labelwise.checks import check_name
+from labelwise.data.base import Task
 from labelwise.errors import InputError
-from labelwise.models.base import Recipe
+from labelwise.models.base import Prepares, Progress, Recipe
 
 TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "logistic": ("labelwise.models.estimator:EstimatorRecipe", {"estimator": "logistic"}),
@@ -17,6 +19,7 @@ TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "resnet18": ("labelwise.models.torch:TorchRecipe", {"network": "resnet18"}),
     "mlp": ("labelwise.models.torch:TorchRecipe", {"network": "mlp"}),
     "dfal": ("labelwise.models.dfal:DfalRecipe", {"network": "cnn"}),
+    "fine-tune": ("labelwise.models.finetune:FineTuneRecipe", {}),
     "ensemble": ("labelwise.models.ensemble:EnsembleRecipe", {}),
     "committee": ("labelwise.models.ensemble:CommitteeRecipe", {}),
     "learning-loss": ("labelwise.models.companions.learning_loss:LearningLossRecipe", {"network": "cnn"}),
@@ -41,3 +44,20 @@ def make(name: str, **params: Any) -> Recipe:
         raise InputError(f"Recipe {name!r} cannot be made: {error}.") from error
     assert isinstance(made, Recipe)
     return made
+
+
+def prepared(
+    recipe: Recipe, task: Task, folder: Path | None = None, progress: Progress | None = None
+) -> tuple[Recipe, Task]:
+    """Return recipe and task as a campaign should get them: with encoder and label-free features, where a recipe has any.
+
+    Most recipes have none, and both come back as they are. The same arguments give the same result, so it is done
+    again whenever a campaign is reopened.
+
+    Args:
+        recipe: any; "fine-tune" has an encoder.
+        task: its pool and given samples may teach the encoder.
+        folder: where what was learned is kept; None: nowhere.
+        progress: told (done, total) in steps of work.
+    """
+    return recipe.prepared(task, folder, progress) if isinstance(recipe, Prepares) else (recipe, task)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data.base import Dataset, Labelled
+from labelwise.data.base import Dataset, Labelled, Task
 from labelwise.signals import Needs, Signals
 
 Ids = NDArray[np.int64]
@@ -77,4 +78,15 @@ class Recipe(Protocol):
             previous: a warm recipe's former `state_dict()`; None at the first fit.
             progress: told (step, steps) now and then.
         """
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A recipe that learns something of a task's images before any label is there."""
+
+    def prepared(
+        self, task: Task, folder: Path | None = None, progress: Progress | None = None
+    ) -> tuple[Recipe, Task]:
+        """Return a recipe that holds what was learned, and the task with label-free features."""
         ...

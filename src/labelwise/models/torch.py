@@ -59,6 +59,7 @@ class TorchRecipe(Training):
         warm: each fit continues from the one before, weights and optimiser, for `epochs` more epochs.
         infer_batch: samples answered at once; None: what suits the device.
         text_features: columns that the words of a text are hashed into; a warm recipe keeps those of its first fit.
+        options: what else the class of a named network takes, e.g. {"depth": 6, "patch": 4} for "vit".
     """
 
     network: str | NetworkMaker = "cnn"
@@ -71,6 +72,7 @@ class TorchRecipe(Training):
     warm: bool = False
     infer_batch: int | None = None
     text_features: int = TEXT_FEATURES
+    options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,6 +82,8 @@ class TorchRecipe(Training):
             raise InputError(
                 f"network must be a name or a callable (shape, n_classes); it is {self.network!r}."
             )
+        if self.options and not isinstance(self.network, str):
+            raise InputError("options are for networks with a name; build them into your callable.")
         for name in ("modalities", "mean", "std"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -191,7 +195,7 @@ class TorchRecipe(Training):
                 dropout that is to give draws.
         """
         if isinstance(self.network, str):
-            return networks.build(self.network, shape, n_classes, self.width, self.dropout)
+            return networks.build(self.network, shape, n_classes, self.width, self.dropout, self.options)
         network = self.network(shape, n_classes)
         if not isinstance(network, nn.Module):
             raise InputError(f"network{shape, n_classes} must return an nn.Module; it returned {network!r}.")

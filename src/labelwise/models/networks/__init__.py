@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from torch import nn
 
 from labelwise.checks import check_name
+from labelwise.errors import InputError, did_you_mean
 
 # name -> (where the class lives, does it read images only)
 TABLE: dict[str, tuple[str, bool]] = {
@@ -15,11 +18,17 @@ TABLE: dict[str, tuple[str, bool]] = {
     "strided-cnn": ("labelwise.models.networks.cnn:StridedCnn", True),
     "resnet18": ("labelwise.models.networks.resnet:ResNet18", True),
     "mlp": ("labelwise.models.networks.mlp:Mlp", False),
+    "vit": ("labelwise.models.networks.vit:Vit", True),
 }
 
 
 def build(
-    name: str, shape: tuple[int, ...], n_classes: int, width: int | None = None, dropout: float = 0.0
+    name: str,
+    shape: tuple[int, ...],
+    n_classes: int,
+    width: int | None = None,
+    dropout: float = 0.0,
+    options: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Return a fresh network; its weights come from torch's current generator.
 
@@ -33,14 +42,21 @@ def build(
         n_classes: C.
         width: channels of the first block, or units of a hidden layer; None: the network's own.
         dropout: share of the embedding that is dropped while training, in [0, 1).
+        options: what else the network's class takes: the depth and patch of a "vit"; None: its own defaults.
 
     Raises:
         UnknownName: no network has this name.
+        InputError: the network has no such option, or cannot be built with it.
     """
     check_name(name, tuple(TABLE), "network")
     module, _, attribute = TABLE[name][0].partition(":")
     sizes: dict[str, Any] = {} if width is None else {"width": width}
-    made: nn.Module = getattr(import_module(module), attribute)(shape, n_classes, dropout=dropout, **sizes)
+    kind = getattr(import_module(module), attribute)
+    known = set(inspect.signature(kind).parameters) - {"shape", "n_classes", "width", "dropout"}
+    for key in options or {}:
+        if key not in known:
+            raise InputError(f"Network {name!r} has no option {key!r}. {did_you_mean(key, known)}")
+    made: nn.Module = kind(shape, n_classes, dropout=dropout, **sizes, **(options or {}))
     return made
 
 
