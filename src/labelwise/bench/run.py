@@ -63,9 +63,15 @@ def run(spec: Spec, folder: Path, *, notes: dict[str, Any] | None = None, tell: 
                 if tell is not None:
                     tell(bought, budget, what)
 
+            recipe, task = models.prepared(
+                models.make(spec.recipe.name, **spec.recipe.params),
+                task,
+                folder,
+                lambda done, total: phase("pretrain", done, total),
+            )
             campaign = Campaign(
                 task,
-                models.make(spec.recipe.name, **spec.recipe.params),
+                recipe,
                 told(strategies.make(spec.strategy.name, **spec.strategy.params), simulation.truth),
                 store,
                 spec.plan,
