@@ -104,6 +104,49 @@ def test_a_scale_replaces_a_whole_axis(tmp_path):
     assert {case["method"] for case in made.cases} == {"random", "waal"}
 
 
+WHEN = """
+[[when]]
+set = "halves"
+method = ["waal"]
+change = { "strategy.weight" = 3.0, "plan.start" = 44 }
+"""
+
+
+def test_an_exception_holds_where_all_its_cases_meet(tmp_path):
+    made = read(tmp_path, GOOD + WHEN)
+    found = {(c["set"], c["method"]): s for c, s in zip(made.cases, made.specs, strict=True)}
+    assert {key for key, spec in found.items() if spec.strategy.params} == {("halves", "waal")}
+    assert found["halves", "waal"].plan.start == 44
+    assert found["halves", "random"].plan.start == 40
+
+
+def test_a_scale_adds_exceptions_and_wins_over_them(tmp_path):
+    more = '[[scale.smoke.when]]\nmethod = "waal"\nchange = { "strategy.weight" = 5.0 }\n'
+    made = read(tmp_path, GOOD + WHEN + more, "smoke")
+    assert {s.strategy.params.get("weight") for s in made.specs} == {None, 5.0}
+    assert {s.plan.start for s in made.specs} == {30}
+    assert {s.strategy.params.get("weight") for s in read(tmp_path, GOOD + more).specs} == {None}
+    # a case that only another scale has is no mistake
+    assert len(read(tmp_path, GOOD + WHEN.replace('"halves"', '"small"')).specs) == 8
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ('set = "halves"', 'sets = "halves"', "when.sets is no axis. Did you mean 'set'?"),
+        ('set = "halves"', 'set = "half"', "when.set: there is no case 'half'. Did you mean 'halves'?"),
+        ("change", "chnge", "when must name cases of an axis and what to `change`"),
+        ("[[when]]", "[when]", "when must be a list of tables, [[when]]"),
+        ("[[when]]", "[[scale.smoke.when]]\nchange = 3\n[[when]]", "scale.smoke.when.change must be a table; it is 3."),
+        ('"strategy.weight"', '"strategy.wait"', "strategy.wait is unknown for 'waal'. Did you mean 'weight'?"),
+    ],
+)  # fmt: skip
+def test_a_wrong_exception_is_refused_in_words(tmp_path, old, new, words):
+    with pytest.raises(InputError) as error:
+        read(tmp_path, GOOD + WHEN.replace(old, new, 1))
+    assert words in str(error.value) and "axes.toml" in str(error.value)
+
+
 @pytest.mark.parametrize(
     "only, cases",
     [

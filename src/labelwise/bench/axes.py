@@ -1,4 +1,4 @@
-"""The runs that one file describes, as plain values: axes of named cases, a grid of lists, and scales that change both."""
+"""The runs that one file describes, as plain values: axes of named cases, exceptions, a grid of lists, and scales."""
 
 from __future__ import annotations
 
@@ -34,20 +34,32 @@ class Combination:
         return _name(self.values, kind) == name
 
 
+@dataclass(frozen=True)
+class _Exception:
+    """What to set only where some cases meet."""
+
+    cases: Mapping[str, frozenset[str]]
+    changes: Mapping[str, Any]
+
+    def holds(self, cases: Mapping[str, str]) -> bool:
+        return all(cases[axis] in among for axis, among in self.cases.items())
+
+
 def combinations(
-    content: Mapping[str, Any], axes: Any, grid: Any, scales: Any, scale: str | None, where: str
+    content: Mapping[str, Any], axes: Any, whens: Any, grid: Any, scales: Any, scale: str | None, where: str
 ) -> tuple[Combination, ...]:
     """Return every run: one case of each axis, times the grid.
 
-    Later settings win over earlier ones: the file's tables, the cases in the order of their axes, the grid, the
-    scale. Only where a scale sets a whole table do the grid's keys inside it win.
+    Later settings win over earlier ones: the file's tables, the cases in the order of their axes, the exceptions,
+    the grid, the scale. Only where a scale sets a whole table do the grid's keys inside it win.
 
     Args:
         content: the tables of a spec.
         axes: axis -> case -> dotted keys (`"plan.start"`) or whole tables (`task`, which then replaces the file's).
+        whens: exceptions: tables of axis -> case or list of cases, and `change`: what to set where all of them hold.
         grid: dotted key (or whole table) -> list of values.
-        scales: scale -> dotted keys, which replace values or the grid's list of that name, and `axis`, whose axes
-            replace those of the same name.
+        scales: scale -> dotted keys, which replace values or the grid's list of that name; `axis`, whose axes
+            replace those of the same name; and `when`, which is added to the file's.
         scale: which one; None or "mini": none of them, unless the file itself has a "mini".
         where: the file, for messages.
 
@@ -60,7 +72,13 @@ def combinations(
         _table(table, f"scale.{key}", where)
     if scale is not None and scale not in scales and scale != MINI:
         raise InputError(f"{where} has no scale {scale!r}. {did_you_mean(scale, [MINI, *scales])}")
+    known = cases_of(axes, scales)
+    exceptions = _exceptions(whens, known, "when", where)
+    for key, table in scales.items():
+        more = _exceptions(table.get("when", []), known, f"scale.{key}.when", where)
+        exceptions += more if key == (scale or MINI) else []
     changes = dict(scales.get(scale or MINI, {}))
+    changes.pop("when", None)
     for axis, cases in _table(changes.pop("axis", {}), f"scale.{scale}.axis", where).items():
         if axis not in axes:
             raise InputError(f"{where}: scale.{scale}.axis.{axis} is unknown. {did_you_mean(axis, axes)}")
@@ -86,12 +104,15 @@ def combinations(
     for named in product(*(cases.items() for cases in axes.values())):
         for chosen in product(*grid.values()):
             values = deepcopy(dict(content))
+            cases = {axis: case for axis, (case, _) in zip(axes, named, strict=True)}
             for _, keys in named:
                 _put_all(values, keys, where)
+            for one in exceptions:
+                if one.holds(cases):
+                    _put_all(values, one.changes, where)
             _put_all(values, {key: changes[key] for key in outer}, where)
             _put_all(values, dict(zip(grid, chosen, strict=True)), where)
             _put_all(values, {key: changes[key] for key in changes if key not in outer}, where)
-            cases = {axis: case for axis, (case, _) in zip(axes, named, strict=True)}
             made.append(Combination(cases, values))
     return tuple(made)
 
@@ -128,13 +149,39 @@ def chosen(runs: Sequence[Combination], names: Iterable[str]) -> tuple[Combinati
 
 
 def cases_of(axes: Mapping[str, Any], scales: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return axis -> names of its cases, at whatever scale; of tables that `combinations` has read."""
-    found = {axis: dict.fromkeys(cases) for axis, cases in axes.items()}
-    for changes in scales.values():
-        for axis, cases in changes.get("axis", {}).items():
+    """Return axis -> names of its cases, at whatever scale; what is no table has none."""
+    found: dict[str, dict[str, None]] = {axis: {} for axis in axes}
+    for there in (axes, *(changes.get("axis", {}) for changes in scales.values())):
+        for axis, cases in there.items() if isinstance(there, Mapping) else ():
             if axis in found and isinstance(cases, Mapping):
                 found[axis] |= dict.fromkeys(cases)
     return {axis: list(cases) for axis, cases in found.items()}
+
+
+def _exceptions(value: Any, known: Mapping[str, Sequence[str]], key: str, where: str) -> list[_Exception]:
+    if not isinstance(value, list):
+        raise InputError(f"{where}: {key} must be a list of tables, [[{key}]]; it is {value!r}.")
+    found = []
+    for table in value:
+        conditions = dict(_table(table, key, where))
+        changes = _table(conditions.pop("change", {}), f"{key}.change", where)
+        if not changes or not conditions:
+            raise InputError(
+                f"{where}: {key} must name cases of an axis and what to `change`; it is {table!r}."
+            )
+        cases = {}
+        for axis, names in conditions.items():
+            if axis not in known:
+                raise InputError(f"{where}: {key}.{axis} is no axis. {did_you_mean(axis, known)}")
+            among = names if isinstance(names, list) else [names]
+            for name in among:
+                if name not in known[axis]:
+                    raise InputError(
+                        f"{where}: {key}.{axis}: there is no case {name!r}. {did_you_mean(str(name), known[axis])}"
+                    )
+            cases[axis] = frozenset(among)
+        found.append(_Exception(cases, changes))
+    return found
 
 
 def names_of(runs: Sequence[Combination]) -> dict[str, list[str]]:

@@ -185,14 +185,15 @@ def read_bench(path: Path, scale: str | None = None, only: Iterable[str] = ()) -
 
     - `[axis.NAME.CASE]`: dotted keys, e.g. `"plan.start" = 500`, or whole tables, e.g. `task = {name = "digits"}`, to set
       in the spec; a run is one case of each axis.
+    - `[[when]]`: exceptions, e.g. `set = ["a", "b"]`, `method = "x"`, `change = {"strategy.lam" = 0.25}`.
     - `[grid]`: dotted keys with lists of values, e.g. `"strategy.name" = ["random", "margin"]`, `"plan.seed" = [0, 1, 2]`;
       a key may also name a whole table, with inline tables as values.
     - `[scale.NAME]`: dotted keys that replace values (or lists of the grid) when that scale is asked for, and
-      `[scale.NAME.axis.AXIS.CASE]`, which replace whole axes.
+      `[scale.NAME.axis.AXIS.CASE]`, which replace whole axes, and `[[scale.NAME.when]]`, more exceptions.
 
-    Every combination is one run. Cases win over the file's tables, later axes over earlier ones, the grid over cases,
-    and the keys of a scale over everything, so that a scale can cap the budget of all cases. `[paper]`
-    holds numbers to look at beside ours: see `labelwise.bench.paper`.
+    Every combination is one run. Cases win over the file's tables, later axes over earlier ones, exceptions over
+    cases, the grid over these, and the keys of a scale over everything, so that a scale can cap the budget of all
+    cases. `[paper]` holds numbers to look at beside ours: see `labelwise.bench.paper`.
 
     Args:
         path: the file.
@@ -211,7 +212,7 @@ def read_bench(path: Path, scale: str | None = None, only: Iterable[str] = ()) -
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:  # TOML, text and digits that cannot be read are ValueErrors
         raise InputError(f"{path} is no valid TOML: {error}.") from error
-    known = (*Spec.model_fields, "axis", "grid", "scale", "paper", "name", "about")
+    known = (*Spec.model_fields, "axis", "when", "grid", "scale", "paper", "name", "about")
     for key in content:
         if key not in known:
             raise InputError(f"{path}: {key} is unknown. {did_you_mean(key, known)}")
@@ -222,7 +223,7 @@ def read_bench(path: Path, scale: str | None = None, only: Iterable[str] = ()) -
         if not isinstance(words, str):
             raise InputError(f"{path}: {key} must be a text; it is {words!r}.")
     paper = content.pop("paper", None)
-    runs = combinations(content, axes, grid, scales, scale, where)
+    runs = combinations(content, axes, content.pop("when", []), grid, scales, scale, where)
     specs = {id(run): read_spec(run.values, f"{where}{run.words}") for run in runs}
     unique: dict[str, tuple[Spec, Mapping[str, str]]] = {}
     for run in chosen(runs, only):
