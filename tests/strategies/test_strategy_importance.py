@@ -65,6 +65,21 @@ def test_the_oracle_asks_for_the_largest_gradients():
     assert_allclose(without.scores, el2n(given["probs"], y) * np.linalg.norm(given["embeddings"], axis=1))
 
 
+@pytest.mark.parametrize("n", [1, 3, 8, 20, 40])
+def test_the_balanced_oracle_takes_the_best_of_each_class(n):
+    given, y = arrays()
+    y[:36] = np.where(y[:36] == 2, 1, y[:36])  # class 2 is left with few
+    found = selection.proposal("grand-oracle", given, n, truth=y, balanced=True)
+    scores = found.scores
+    assert_allclose(scores, selection.proposal("grand-oracle", given, n, truth=y).scores)
+    wanted = {
+        int(i) for k in range(3) for i in sorted(np.flatnonzero(y == k), key=lambda i: -scores[i])[: n // 3]
+    }
+    left = sorted(set(range(40)) - wanted, key=lambda i: -scores[i])
+    wanted |= set(left[: n - len(wanted)])
+    assert set(found.rows.tolist()) == wanted and len(found.rows) == n
+
+
 def test_truth_is_looked_up_by_id():
     given, y = arrays()
     wanted = selection.select("grand-oracle", given, 9, truth=y)
@@ -104,7 +119,7 @@ def test_without_truth_it_can_be_listed_and_not_used():
 def test_the_truth_is_no_part_of_what_it_is():
     known, unknown = make("grand-oracle", truth=np.arange(9)), make("grand-oracle")
     assert known == unknown
-    assert repr(known) == repr(unknown) == "GrandOracle(bias=True)"
+    assert repr(known) == repr(unknown) == "GrandOracle(bias=True, balanced=False)"
     assert describe(known) == describe(unknown)
     assert "truth" not in describe(known)
 

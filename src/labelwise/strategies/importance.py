@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from labelwise.checks import as_array, as_labels, check_shape
 from labelwise.errors import InputError
-from labelwise.functional.batches import top
+from labelwise.functional.batches import top, top_per_class
 from labelwise.functional.importance import el2n, grand, super_loss_weight
 from labelwise.signals import Needs, View
 from labelwise.strategies.base import Proposal, Strategy
@@ -77,10 +77,13 @@ class GrandOracle(Strategy):
 
     Attributes:
         bias: count the gradient of the last layer's bias, too.
+        balanced: take the highest scores of each class, as many of one as of another, as BRAL-T's comparison does;
+            what a class lacks, and the rest of a batch that the classes do not divide, go to the highest scores left.
         truth: class index of each id: an array that ids index, or a mapping. Never part of a description.
     """
 
     bias: bool = True
+    balanced: bool = False
     truth: Any = field(default=None, repr=False, compare=False)
 
     needs: ClassVar[Needs] = Needs(pool=frozenset({"probs", "embeddings"}))
@@ -89,7 +92,12 @@ class GrandOracle(Strategy):
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         y = self._labels(view.pool.ids, view.n_classes)
         values = grand(view.pool.need("probs"), view.pool.need("embeddings"), y, self.bias)
-        return Proposal(top(values, n, rng), values)
+        if not self.balanced:
+            return Proposal(top(values, n, rng), values)
+        chosen = top_per_class(values, y, view.n_classes, n // view.n_classes, rng)
+        rest = np.setdiff1d(np.arange(len(values)), chosen)
+        filled = rest[top(values[rest], n - len(chosen), rng)]
+        return Proposal(np.concatenate([chosen, filled]), values)
 
     def _labels(self, ids: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
         if self.truth is None:
