@@ -21,6 +21,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "grand-oracle": {"truth": np.zeros(60_000, np.int64)},
     "uncertain-gcn": {"steps": 2, "width": 8, "candidates": 2_000},
     "core-gcn": {"steps": 2, "width": 8, "candidates": 2_000},
+    "bral-t": {"pairs": 2, "steps": 2, "hidden": 8},
     "cdal-rl": {"steps": 2, "width": 4, "candidates": 50},
     "discriminative": {"parts": 3},
 }

@@ -28,6 +28,7 @@ TABLE: dict[str, str] = {
     "mc-margin": "labelwise.strategies.bayesian:McMargin",
     "mc-largest-margin": "labelwise.strategies.bayesian:McLargestMargin",
     "mc-entropy": "labelwise.strategies.bayesian:McEntropy",
+    "bral-t": "labelwise.strategies.trustset.strategy:BralT",
     "pseudo-score": "labelwise.strategies.importance:PseudoScore",
     "grand-oracle": "labelwise.strategies.importance:GrandOracle",
     "coreset": "labelwise.strategies.diversity:CoreSet",

@@ -1,0 +1,183 @@
+"""The pool as a policy sees it: clusters, each cut into cells that may be chosen, and the moments that describe them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.checks import Array
+from labelwise.functional.clouds import gaussian_distance, nearest_cloud
+from labelwise.functional.clusters.quick import quick_kmeans
+from labelwise.functional.transport import sliced_wasserstein
+
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float64]
+DISTANCES = ("exact", "sliced", "gaussian")
+PROJECTIONS = 50
+STATES = ("full", "pool")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How samples become states and actions.
+
+    Attributes:
+        clusters: C, of the pool.
+        labelled_clusters: M, of the labelled set.
+        actions: A, cells a cluster.
+        distance: between a pool cluster and the labelled ones: see `DISTANCES`.
+        prefilter: labelled clusters with the nearest centroids whose distances are computed.
+        most_points: of each cloud that enter a distance; more are drawn from.
+        state: "full", or "pool" without the nearest labelled cluster.
+    """
+
+    clusters: int
+    labelled_clusters: int
+    actions: int
+    distance: str
+    prefilter: int
+    most_points: int
+    state: str
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A pool cut into clusters and cells.
+
+    Attributes:
+        cluster: (n,) of each sample.
+        cell: (n,) of each sample, over all clusters.
+        cluster_of: (m,) of each cell.
+        sizes: (m,) samples in each cell.
+        states: (C', 4 D) or (C', 2 D): mean and variance of the nearest labelled cluster, then of the cluster itself.
+        actions: (m, 2 D): mean and variance of each cell.
+    """
+
+    cluster: Ids
+    cell: Ids
+    cluster_of: Ids
+    sizes: Ids
+    states: Array
+    actions: Array
+
+    def inputs(self, which: Ids | None = None) -> Array:
+        """Return (m, 6 D) or (m, 4 D): the state of each cell's cluster, and its action."""
+        cells = np.arange(len(self.sizes)) if which is None else which
+        return np.concatenate([self.states[self.cluster_of[cells]], self.actions[cells]], axis=1)
+
+
+def cut(pool: Array, labelled: Array, layout: Layout, rng: np.random.Generator) -> Cells:
+    """Return the pool in clusters and cells, each cluster beside the labelled cluster that is nearest to it.
+
+    Args:
+        pool: (n, D), n >= 1, memory maps welcome.
+        labelled: (l, D); of none, the state's labelled part is all 0.
+        layout: how many of each.
+        rng: draws the seeds of k-means, and points from large clouds.
+
+    Raises:
+        InputError: a row is not finite.
+
+    Source:
+        BRAL-T, algorithm 2; equation 7.
+    """
+    cluster = quick_kmeans(pool, layout.clusters, rng)
+    cell = np.empty(len(cluster), np.int64)
+    owners: list[int] = []
+    for c, rows in enumerate(members(cluster)):
+        within = quick_kmeans(np.asarray(pool[rows]), layout.actions, rng)
+        cell[rows] = within + len(owners)
+        owners += [c] * int(within.max() + 1)
+    states = moments(pool, cluster)
+    if layout.state == "full":
+        states = np.concatenate([_nearest_moments(pool, cluster, labelled, layout, rng), states], axis=1)
+    sizes = np.bincount(cell, minlength=len(owners))
+    return Cells(cluster, cell, np.array(owners, np.int64), sizes, states, moments(pool, cell))
+
+
+def members(groups: Ids) -> list[Ids]:
+    """Return the rows of each group, ascending."""
+    order = np.argsort(groups, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(groups))[:-1])
+
+
+def moments(x: Array, groups: Ids) -> Array:
+    """Return the mean and the variance of each group's rows along every axis, (g, 2 D) float32."""
+    out = np.empty((int(groups.max()) + 1, 2 * x.shape[1]), np.float32)
+    for g, rows in enumerate(members(groups)):
+        part = np.asarray(x[rows], np.float64)
+        mean = part.mean(axis=0)
+        out[g] = np.concatenate([mean, np.square(part - mean).mean(axis=0)])
+    return out
+
+
+def distance(x: Array, y: Array, kind: str, rng: np.random.Generator) -> float:
+    """Return how far two clouds are apart, where it is not exact: see `DISTANCES`."""
+    if kind == "gaussian":
+        return gaussian_distance(x, y)
+    return sliced_wasserstein(x, y, 1, n_projections=PROJECTIONS, rng=rng)
+
+
+def drawn(rows: Ids, most: int, rng: np.random.Generator) -> Ids:
+    """Return some rows, at most so many of them."""
+    return rows if rows.size <= most else rng.choice(rows, most, replace=False)
+
+
+def _nearest_moments(
+    pool: Array, cluster: Ids, labelled: Array, layout: Layout, rng: np.random.Generator
+) -> Array:
+    """Return the moments of the labelled cluster that is nearest to each cluster of the pool."""
+    groups = members(cluster)
+    if not len(labelled):
+        return np.zeros((len(groups), 2 * pool.shape[1]), np.float32)
+    home = quick_kmeans(labelled, layout.labelled_clusters, rng)
+    described, homes = moments(labelled, home), members(home)
+    centroids = described[:, : pool.shape[1]].astype(np.float64)
+    found = np.empty((len(groups), described.shape[1]), np.float32)
+    for c, rows in enumerate(groups):
+        own = np.asarray(pool[drawn(rows, layout.most_points, rng)])
+        apart = np.linalg.norm(centroids - own.mean(axis=0, dtype=np.float64), axis=1)
+        near = np.argsort(apart, kind="stable")[: layout.prefilter]
+        clouds = [np.asarray(labelled[drawn(homes[m], layout.most_points, rng)]) for m in near]
+        if layout.distance == "exact":
+            at = nearest_cloud(own, clouds)
+        else:
+            at = int(np.argmin([distance(own, cloud, layout.distance, rng) for cloud in clouds]))
+        found[c] = described[near[at]]
+    return found
+
+
+def shares(predicted: Any, cluster_of: Ids, sizes: Ids, n: int, scope: str) -> Ids:
+    """Return how many samples to take of each cell, n in all or everything there is.
+
+    Args:
+        predicted: (m,) rewards; cells are taken from high to low, ties in their order.
+        cluster_of: (m,).
+        sizes: (m,).
+        n: the batch.
+        scope: "per-cluster": each cluster has the same quota, n / C', what is left over going to the clusters with the
+            best cells, and what a small cluster lacks to the best cells anywhere; "global": one ranking of all cells.
+
+    Source:
+        BRAL-T, section 4.2 ("for each unlabeled cluster ... pick them from high to low"); both readings.
+    """
+    order = np.argsort(-np.asarray(predicted), kind="stable")
+    taken = np.zeros(len(sizes), np.int64)
+    n = min(n, int(sizes.sum()))
+    if scope == "per-cluster":
+        clusters = int(cluster_of.max()) + 1
+        ranked = list(dict.fromkeys(cluster_of[order].tolist()))  # best cell first
+        quota = np.full(clusters, n // clusters)
+        quota[ranked[: n % clusters]] += 1
+        for cell in order:
+            taken[cell] = min(sizes[cell], quota[cluster_of[cell]])
+            quota[cluster_of[cell]] -= taken[cell]
+    left = n - int(taken.sum())
+    for cell in order:
+        more = min(int(sizes[cell] - taken[cell]), left)
+        taken[cell] += more
+        left -= more
+    return taken
