@@ -98,8 +98,9 @@ def views(x: Tensor, how: Pretraining, generator: torch.Generator) -> Tensor:
     def lot(low: float, high: float, *shape: int) -> Tensor:
         return torch.rand(shape or (b,), generator=generator) * (high - low) + low
 
-    area, aspect = lot(how.crop, 1).sqrt(), torch.exp(lot(-0.5, 0.5) * math.log(ASPECT))
-    wide, tall = (area * aspect).clamp(max=1), (area / aspect).clamp(max=1)
+    side, aspect = lot(how.crop, 1).sqrt(), torch.exp(lot(-0.5, 0.5) * math.log(ASPECT))
+    aspect = torch.minimum(torch.maximum(aspect, side), 1 / side)  # neither side longer than the image's
+    wide, tall = side * aspect, side / aspect
     across, down = lot(-1, 1) * (1 - wide), lot(-1, 1) * (1 - tall)
     mirrored = torch.where(lot(0, 1) < 0.5, -1.0, 1.0) if how.flip else torch.ones(b)
     nothing = torch.zeros(b)
