@@ -41,18 +41,21 @@ def test_every_protocol_runs_to_its_end_at_the_smallest_scale(name, tmp_path):
     for spec in made.specs:
         assert run(spec, tmp_path).finished
     runs = [read_run(run_file(tmp_path, spec)) for spec in made.specs]
+    cases = {spec.id: case for spec, case in zip(made.specs, made.cases, strict=True)}
     found = write_report(
-        runs, tmp_path / "report.html", name=made.name, about=made.about, printed=made.printed
+        runs, tmp_path / "report.html", name=made.name, about=made.about, cases=cases, printed=made.printed
     )
     assert all(path.stat().st_size for path in found.paths.values())
-    # every method of the protocol is told apart from every other, and none is lost
-    for setting in found.comparison.settings:
-        ids = [curve.id for summary in setting.strategies for curve in summary.runs]
-        assert len(ids) == len(set(ids)) == len(setting.strategies)
+    # every method of the protocol is told apart from every other by the name of its case, and none is lost
     shown = {
-        curve.id for setting in found.comparison.settings for s in setting.strategies for curve in s.runs
+        curve.id: (setting.title, method.name.partition(" (cheats")[0])
+        for setting in found.comparison.settings
+        for method in setting.strategies
+        for curve in method.runs
     }
-    assert shown == {spec.id for spec in made.specs}
+    assert shown == {
+        key: (", ".join(v for k, v in c.items() if k != "method"), c["method"]) for key, c in cases.items()
+    }
 
 
 def test_there_is_a_protocol_for_every_table_and_figure_of_bral_t():

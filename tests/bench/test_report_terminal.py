@@ -11,6 +11,7 @@ from fabricated import run
 from rich.console import Console
 
 from labelwise.bench.compare import compare
+from labelwise.bench.names import Cases
 from labelwise.bench.results import Run
 from labelwise.bench.settings import Group, group
 from labelwise.bench.table import summary_table
@@ -85,9 +86,9 @@ def test_the_command_compares_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     run(folder=tmp_path)
     calls = []
 
-    def counted(runs: list[Run]) -> tuple[Group, ...]:
+    def counted(runs: list[Run], cases: Cases | None = None) -> tuple[Group, ...]:
         calls.append(len(runs))
-        return group(runs)
+        return group(runs, cases)
 
     monkeypatch.setattr("labelwise.bench.compare.group", counted)
     report_command([tmp_path], tmp_path / "report.html", data=False)

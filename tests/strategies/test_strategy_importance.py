@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from functional.golden_numbers import cases
 from labelwise import selection
+from labelwise.bench.names import strategy_label
 from labelwise.bench.run import run
-from labelwise.bench.settings import strategy_label
 from labelwise.bench.spec import read_spec
 from labelwise.describing import describe
 from labelwise.errors import DistributionError, InputError, ShapeError

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from labelwise.bench.findings import Comparison, Crossing, Pair, Point, Reach, Setting, Summary
+from labelwise.bench.names import REFERENCE, Cases
 from labelwise.bench.penalty import penalty
 from labelwise.bench.results import Run
-from labelwise.bench.settings import REFERENCE, Group, RunCurve, curve_of, group
+from labelwise.bench.settings import Group, RunCurve, curve_of, group
 from labelwise.bench.words import overall, spoken
 from labelwise.functional.curves import (
     Interval,
@@ -32,13 +33,17 @@ ROUNDING = 1e-9  # a mean of equal accuracies may be a little less than each
 LEAST_SEEDS = 3  # two seeds that happen to differ by the same amount would make p = 0
 
 
-def compare(runs: Iterable[Run]) -> Comparison:
+def compare(runs: Iterable[Run], cases: Cases | None = None) -> Comparison:
     """Return what the runs show. Test data are read here and nowhere before: for reporting only.
+
+    Args:
+        runs: any runs.
+        cases: of a protocol, by which methods and settings are called: see `settings.group`.
 
     Raises:
         InputError: no runs, or none that was measured.
     """
-    groups = group(runs)
+    groups = group(runs, cases)
     settings = tuple(spoken(_setting(one)) for one in groups)
     return Comparison(overall(settings), settings, groups, penalty(settings))
 

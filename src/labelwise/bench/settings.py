@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from labelwise.bench import classifiers
+from labelwise.bench.names import REFERENCE, Cases, method_labels, setting_titles, strategy_label
 from labelwise.bench.results import Run
 from labelwise.errors import InputError
-from labelwise.strategies import make
-from labelwise.strategies.cheating import cheats
-
-REFERENCE = "random"
-CHEATS = "cheats: knows the pool's labels"  # marks a strategy in every table; no verdict rests on such a one
 
 
 @dataclass(frozen=True)
@@ -70,23 +65,6 @@ class Group:
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def strategy_label(spec: Mapping[str, Any]) -> str:
-    """Return how a strategy is called: its name, its parameters if it has any, and whether it cheats."""
-    named = dict(spec["strategy"])
-    name = str(named.pop("name"))
-    inside = [", ".join(f"{key} {_short(value)}" for key, value in sorted(named.items()))]
-    if _cheats(spec["strategy"]):
-        inside.append(CHEATS)
-    return f"{name} ({words})" if (words := "; ".join(filter(None, inside))) else name
-
-
-def _cheats(named: Mapping[str, Any]) -> bool:
-    try:
-        return cheats(make(**named))
-    except InputError:  # a run of another version, whose strategy or parameters this one does not know
-        return False
-
-
 def shared_part(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return a spec without strategy and seed: what makes two runs comparable."""
     plan = {key: value for key, value in spec["plan"].items() if key != "seed"}
@@ -110,8 +88,12 @@ def curve_of(run: Run, part: str) -> RunCurve:
     return RunCurve(run.id, run.seed, run.finished, labels, tuple(points[n] for n in labels), budget)
 
 
-def group(runs: Iterable[Run]) -> tuple[Group, ...]:
+def group(runs: Iterable[Run], cases: Cases | None = None) -> tuple[Group, ...]:
     """Return the settings in some runs, in the order in which they first appear.
+
+    Args:
+        runs: any runs.
+        cases: of a protocol: run id -> axis -> case; methods and settings are then called by their cases.
 
     Raises:
         InputError: there are no runs, or none of them was measured even once.
@@ -123,10 +105,10 @@ def group(runs: Iterable[Run]) -> tuple[Group, ...]:
         raise InputError("A comparison needs at least one run; it was given none.")
     settings = _settings(list(unique.values()))
     shared = [_shared(members) for members in settings]
-    titles = _titles(shared)
+    titles = setting_titles(settings, shared, cases or {})
     made = []
     for values, members, title in zip(shared, settings, titles, strict=True):
-        found = _group(values, title, members)
+        found = _group(values, title, members, cases or {})
         if found is not None:
             made.append(found)
     if not made:
@@ -171,10 +153,10 @@ def _shared(members: Sequence[Run]) -> dict[str, Any]:
     return shared
 
 
-def _group(shared: Mapping[str, Any], title: str, members: Sequence[Run]) -> Group | None:
+def _group(shared: Mapping[str, Any], title: str, members: Sequence[Run], cases: Cases) -> Group | None:
     key = json.dumps(shared, sort_keys=True)
     specs = [run.spec for run in members]
-    plain = [strategy_label(spec) for spec in specs]
+    plain = method_labels(members, cases)
     labels = {
         run.id: label + more
         for run, label, more in zip(members, plain, classifiers.suffixes(plain, specs), strict=True)
@@ -271,40 +253,3 @@ def _counted(seeds: Sequence[int]) -> str:
     if len(seeds) > 2 and seeds == tuple(range(seeds[0], seeds[-1] + 1)):
         return f"{seeds[0]}–{seeds[-1]}"
     return ", ".join(map(str, seeds))
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested tables as dotted keys, e.g. {"plan": {"batch": 20}} as {"plan.batch": 20}."""
-    out: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            out |= flat(value, f"{prefix}{key}.")
-        else:
-            out[f"{prefix}{key}"] = value
-    return out
-
-
-def _titles(shared: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return for each setting its task and what tells it from the others, e.g. "mnist, batch 32"."""
-    tables = [flat(values) for values in shared]
-    seen = Counter(key for table in tables for key in table)
-    varying = sorted(
-        key
-        for key in seen
-        if key != "task.name" and (seen[key] < len(tables) or len({str(table[key]) for table in tables}) > 1)
-    )
-    titles = []
-    for table in tables:
-        parts = [
-            f"{key.rpartition('.')[2]} {_short(table[key])}" for key in varying if table.get(key) is not None
-        ]
-        titles.append(", ".join([str(table.get("task.name", "task")), *parts]))
-    return titles
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list | tuple):
-        return "/".join(_short(v) for v in value[:6]) + ("/…" if len(value) > 6 else "")
-    return str(value)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from labelwise.bench.findings import Pair, Setting, Summary
-from labelwise.bench.settings import CHEATS, REFERENCE
+from labelwise.bench.names import CHEATS, REFERENCE
 
 
 def percent(value: float, places: int = 1) -> str:

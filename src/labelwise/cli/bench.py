@@ -106,7 +106,13 @@ def _report(bench: Bench, folder: Path, out: Path) -> None:
 
     runs = [read_run(run_file(folder, spec)) for spec in bench.specs]
     written = write_report(
-        runs, out, name=bench.name, about=bench.about, load=load_data, printed=bench.printed
+        runs,
+        out,
+        name=bench.name,
+        about=bench.about,
+        load=load_data,
+        cases={spec.id: cases for spec, cases in zip(bench.specs, bench.cases, strict=True)},
+        printed=bench.printed,
     )
     console = Console()
     console.print(written.comparison.headline, highlight=False)

@@ -14,6 +14,7 @@ from labelwise.bench.compare import compare
 from labelwise.bench.diagnose import Load, diagnose, simulate
 from labelwise.bench.findings import Comparison
 from labelwise.bench.latent import SECONDS, Latents, latent
+from labelwise.bench.names import Cases
 from labelwise.bench.paper import Printed
 from labelwise.bench.report.build import origins, page, palette_of
 from labelwise.bench.report.files import report_md, results_csv, results_json
@@ -45,6 +46,7 @@ def write_report(
     notes: Sequence[str] = (),
     failing: Literal["", "lost", "worst"] = "",
     latent_seconds: float = SECONDS,
+    cases: Cases | None = None,
     printed: Printed | None = None,
 ) -> Report:
     """Write the page and, beside it, report.md, results.csv and results.json; return the findings and the paths.
@@ -61,12 +63,13 @@ def write_report(
         failing: whose latent space is shown, which needs the data and fits models again: "lost": of each strategy
             that lost a class, that class; "worst": also of the others the class that ends worst; "": none.
         latent_seconds: the most that the fits of one such picture may have taken when they were recorded.
+        cases: of a protocol: run id -> axis -> case; methods and settings are then called by their cases.
         printed: what the paper printed; a section of its own shows it beside our means.
 
     Raises:
         InputError: no runs, or none that was measured.
     """
-    comparison = compare(runs)
+    comparison = compare(runs, cases)
     diagnoses, pictures, unknown = {}, {}, {}
     latents: dict[str, Latents] = {}
     palette = palette_of(comparison)

@@ -9,13 +9,14 @@ from typing import Any
 from labelwise.bench.diagnose import Diagnosis
 from labelwise.bench.findings import Comparison, Setting
 from labelwise.bench.latent import Latents
+from labelwise.bench.names import flat
 from labelwise.bench.report import figures, tables
 from labelwise.bench.report.heats import penalties
 from labelwise.bench.report.scatter import latent_caption, latent_cards
 from labelwise.bench.report.svg import colours
 from labelwise.bench.report.why import both_sizes, why
 from labelwise.bench.results import Run
-from labelwise.bench.settings import Group, flat
+from labelwise.bench.settings import Group
 from labelwise.bench.words import count, listed, percent
 
 

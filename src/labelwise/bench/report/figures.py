@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.bench.findings import Setting, Summary
+from labelwise.bench.names import REFERENCE
 from labelwise.bench.report.svg import GREY, INK, MUTED, PAPER, figure, render
-from labelwise.bench.settings import REFERENCE
 
 # Scoring (infer and propose) in warm colours, so that its share of a round is seen at once.
 PHASES = {

@@ -14,6 +14,7 @@ import numpy as np
 from labelwise.bench.diagnose import Diagnosis, Floats
 from labelwise.bench.findings import Comparison, Setting
 from labelwise.bench.latent import Latent, Latents
+from labelwise.bench.names import flat, strategy_label
 from labelwise.bench.paper import Printed
 from labelwise.bench.report import tables
 from labelwise.bench.report.heats import Heat, penalties
@@ -21,7 +22,7 @@ from labelwise.bench.report.printed import TITLE, Beside
 from labelwise.bench.report.printed import as_json as printed_json
 from labelwise.bench.report.tables import Cell, Table
 from labelwise.bench.results import Run
-from labelwise.bench.settings import flat, shared_part, strategy_label
+from labelwise.bench.settings import shared_part
 from labelwise.functional.curves import aubc
 
 PHASES = ("fit", "measure", "infer", "propose", "learn")

@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from labelwise.bench.settings import REFERENCE
+from labelwise.bench.names import REFERENCE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,72 @@
+"""What methods and settings are called: by their cases where a protocol names them."""
+
+from __future__ import annotations
+
+from fabricated import run
+
+from labelwise.bench.names import CHEATS
+from labelwise.bench.settings import group
+
+CNN = {"name": "cnn"}
+
+
+def cased(*named):
+    """named: (set, method, run)"""
+    cases = {made.id: {"set": where, "method": how} for where, how, made in named}
+    return group([made for _, _, made in named], cases)
+
+
+def test_methods_and_settings_are_called_by_their_cases():
+    tasks = {"small": {"pool": 5}, "large": {"pool": 9}}
+    found = cased(
+        *(
+            (where, how, run(name, s, task=task, params=params))
+            for where, task in tasks.items()
+            for s in range(2)
+            for how, name, params in (("random", "random", {}), ("half", "power-bald", {"beta": 0.5}))
+        )
+    )
+    assert [(g.title, list(g.runs)) for g in found] == [
+        ("small", ["random", "half"]),
+        ("large", ["random", "half"]),
+    ]
+
+
+def test_one_method_with_other_parameters_elsewhere_keeps_its_name():
+    found = cased(
+        ("one", "mine", run("power-bald", 0, task={"a": 1}, params={"beta": 0.5})),
+        ("two", "mine", run("power-bald", 0, task={"a": 2})),
+    )
+    assert [list(g.runs) for g in found] == [["mine"], ["mine"]]
+
+
+def test_random_is_random_whatever_its_case_is_called():
+    [found] = cased(("one", "baseline", run("random")), ("one", "other", run("margin")))
+    assert list(found.runs) == ["random", "other"]
+
+
+def test_a_cheat_is_marked_under_any_name():
+    [found] = cased(("one", "random", run("random")), ("one", "best", run("grand-oracle")))
+    assert list(found.runs) == ["random", f"best ({CHEATS})"]
+
+
+def test_what_a_case_does_not_tell_apart_is_said():
+    [found] = cased(("one", "two", run("margin")), ("one", "two", run("entropy")))
+    assert list(found.runs) == ["two: entropy", "two: margin"]
+    found = cased(("one", "m", run("margin", batch=10)), ("one", "m", run("margin", batch=5)))
+    assert [g.title for g in found] == [
+        "one: hand-made, batch 10, budget 30",
+        "one: hand-made, batch 5, budget 20",
+    ]
+    found = cased(
+        ("one", "random", run("random", recipe=CNN)),
+        ("one", "on-waal", run("random", recipe={"name": "waal"})),
+    )
+    assert list(found[0].runs) == ["random", "random, recipe waal"]
+
+
+def test_without_cases_everything_is_called_as_ever():
+    runs = [run("random"), run("power-bald", params={"beta": 0.5})]
+    assert group(runs) == group(runs, {}) == group(runs, {one.id: {} for one in runs})
+    assert list(group(runs)[0].runs) == ["random", "power-bald (beta 0.5)"]
+    assert group(runs)[0].title == "hand-made"
