@@ -13,6 +13,7 @@ from labelwise.errors import InputError
 Floats = NDArray[np.float64]
 
 _STEPS = 10_000_000  # of the network simplex
+_SLACK = 1 + 1e-9  # bounds are equal to what they bound where points coincide, but for rounding
 
 
 def euclidean_costs(x: Array, y: Array) -> Floats:
@@ -71,7 +72,7 @@ def nearest_cloud(x: Array, clouds: Sequence[Array]) -> int:
     most = min(float(c.mean()) for c in costs)
     best, at = np.inf, 0
     for i in np.argsort(least, kind="stable").tolist():
-        if least[i] > min(best, most):
+        if least[i] > min(best, most) * _SLACK:
             break
         if len(clouds) > 1:
             value = transport_cost(costs[i])

@@ -32,16 +32,17 @@ def trust_scores(
     Returns:
         (n,) float64, at least 0.
 
-    Raises: as `el2n`, `grand` and `super_loss_weight`.
+    Raises: as `el2n`, `grand` and `super_loss_weight`; ShapeError where `probs` are not of one model.
 
     Source:
         BRAL-T, equations 5 and 6. The derivative of the minimised SuperLoss in the loss is σ* (envelope theorem), so
         that the norm of its gradient is the product.
     """
-    norms = el2n(probs, y) if embeddings is None else grand(probs, embeddings, y)
+    p = as_array(probs, "probs")
+    check_shape(p, "probs", ("n", "C"), (None, None))
+    norms = el2n(p, y) if embeddings is None else grand(p, embeddings, y)
     if lam is None:
         return norms
-    p = as_array(probs, "probs")
     told = p[np.arange(len(p)), as_labels(y, p.shape[1])].astype(np.float64)
     with np.errstate(divide="ignore"):  # a label that the model rules out has an infinite loss and weight 0
         loss = -np.log(told)

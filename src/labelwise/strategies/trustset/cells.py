@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array
+from labelwise.errors import InputError
 from labelwise.functional.clouds import gaussian_distance, nearest_cloud
 from labelwise.functional.clusters.quick import quick_kmeans
 from labelwise.functional.transport import sliced_wasserstein
@@ -105,12 +106,19 @@ def members(groups: Ids) -> list[Ids]:
 
 
 def moments(x: Array, groups: Ids) -> Array:
-    """Return the mean and the variance of each group's rows along every axis, (g, 2 D) float32."""
+    """Return the mean and the variance of each group's rows along every axis, (g, 2 D) float32.
+
+    Raises:
+        InputError: a variance is above what float32 holds.
+    """
     out = np.empty((int(groups.max()) + 1, 2 * x.shape[1]), np.float32)
     for g, rows in enumerate(members(groups)):
         part = np.asarray(x[rows], np.float64)
         mean = part.mean(axis=0)
-        out[g] = np.concatenate([mean, np.square(part - mean).mean(axis=0)])
+        found = np.concatenate([mean, np.square(part - mean).mean(axis=0)])
+        if not np.abs(found).max() <= np.finfo(np.float32).max:
+            raise InputError("embeddings are too large: their variance is above 3e38. Scale them down.")
+        out[g] = found
     return out
 
 

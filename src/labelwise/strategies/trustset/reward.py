@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array
+from labelwise.functional.backend import placed
 from labelwise.strategies.trustset.episodes import Episode
 
 Floats = NDArray[np.float64]
@@ -96,7 +97,10 @@ class RewardNetwork:
         width: F, of the inputs.
         hidden: units of each hidden layer.
         rng: draws the weights, as `nn.Linear` does.
-        device: where torch computes.
+        device: where torch computes: "cpu", "cuda", "mps", or "auto".
+
+    Raises:
+        InputError: there is no such device.
 
     Source:
         BRAL-T, equations 9 and 10, algorithm 3; appendix B: two layers of 512, SGD at 0.01.
@@ -106,7 +110,6 @@ class RewardNetwork:
         import torch
 
         draws = torch.Generator().manual_seed(int(rng.integers(2**63 - 1)))
-        self.device = torch.device(device)
         self.scale = Scale.none(width)
         sizes = [(hidden, width), (hidden, hidden), (1, hidden)]
         self.weights: list[Any] = []  # tensors
@@ -114,7 +117,8 @@ class RewardNetwork:
             bound = into**-0.5
             for shape in ((out, into), (out,)):
                 drawn = torch.empty(shape).uniform_(-bound, bound, generator=draws)
-                self.weights.append(drawn.to(self.device))
+                self.weights.append(placed(drawn, device, doubles=False))
+        self.device = self.weights[0].device
 
     def train(
         self,

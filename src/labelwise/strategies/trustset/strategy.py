@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array, as_labels, check_count, check_name, check_number
 from labelwise.errors import InputError
+from labelwise.functional.backend import points
+from labelwise.functional.clusters.partition import rows_of
 from labelwise.functional.trust import second_set, trust_scores, trust_set
 from labelwise.signals import Needs, View
 from labelwise.strategies.base import Proposal, State, Strategy
@@ -122,25 +124,34 @@ class BralT(Strategy):
         check_name(self.scope, ("per-cluster", "global"), "scope")
         check_name(self.truncate, ("random", "nearest"), "truncate")
         check_name(self.state, STATES, "state")
-        self.reuse = tuple(sorted(check_count(t, "reuse") for t in self.reuse))
+        if not isinstance(self.reuse, tuple | list):
+            raise InputError(f"reuse must list rounds, such as (0, 20); it is {self.reuse!r}.")
+        self.reuse = tuple(sorted(check_count(t, "a round of reuse") for t in self.reuse))
 
     # -- a round ---------------------------------------------------------------------------------------------------
 
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         start = perf_counter()
         layout = self.layout(view.n_classes)
-        x = np.asarray(view.labelled.need("embeddings"))
+        pool = points(view.pool.need("embeddings"), "embeddings of the pool samples")
+        given = view.labelled.need("embeddings")
+        # rehearsals shuffle the rows: one that cannot be clustered is to be named here
+        x = np.asarray(rows_of(given, "embeddings of the labelled samples", width=pool.shape[1]).array)
         y = as_labels(view.labelled.need("y"), view.n_classes, "y of the labelled samples")
         scores = self.scores(view, y)
         trusted = self.trusted(scores, y, view.n_classes, n)
         seconds = {"trust set": perf_counter() - start}
         network, lessons = self._network(view, x, trusted, layout, rng)
         start = perf_counter()
-        pool = view.pool.need("embeddings")
         cells = cut(pool, x, layout, rng)
         predicted = network.predict(cells.inputs()) if network else np.zeros(len(cells.sizes))
         if network is None:
             predicted = predicted + rng.random(len(predicted))
+        if not np.isfinite(predicted).all():
+            raise InputError(
+                "The reward network's predictions are not finite: its steps were too long for these inputs. "
+                f"Lower lr ({self.lr:g}), or let standardise be True."
+            )
         taken = shares(predicted, cells.cluster_of, cells.sizes, n, self.scope)
         rows = self._rows(view, cells, predicted, taken, rng)
         seconds |= {**lessons.seconds, "selection": perf_counter() - start}
