@@ -5,6 +5,7 @@ from __future__ import annotations
 from fabricated import run
 
 from labelwise.bench.names import CHEATS
+from labelwise.bench.report import write_report
 from labelwise.bench.settings import group
 
 CNN = {"name": "cnn"}
@@ -70,3 +71,14 @@ def test_without_cases_everything_is_called_as_ever():
     assert group(runs) == group(runs, {}) == group(runs, {one.id: {} for one in runs})
     assert list(group(runs)[0].runs) == ["random", "power-bald (beta 0.5)"]
     assert group(runs)[0].title == "hand-made"
+
+
+def test_the_page_says_what_a_case_stands_for(tmp_path):
+    runs = [run("random"), run("power-bald", params={"beta": 0.5})]
+    cases = {one.id: {"method": name} for one, name in zip(runs, ("random", "half"), strict=True)}
+    said = [
+        write_report(runs, tmp_path / f"{k}.html", name="x", cases=given).paths["html"].read_text()
+        for k, given in enumerate((cases, None))
+    ]
+    line = "strategy of half = {&#34;name&#34;: &#34;power-bald&#34;, &#34;beta&#34;: 0.5}"
+    assert line in said[0] and "strategy of" not in said[1]

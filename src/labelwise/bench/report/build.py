@@ -9,7 +9,7 @@ from typing import Any
 from labelwise.bench.diagnose import Diagnosis
 from labelwise.bench.findings import Comparison, Setting
 from labelwise.bench.latent import Latents
-from labelwise.bench.names import flat
+from labelwise.bench.names import flat, strategy_label
 from labelwise.bench.report import figures, tables
 from labelwise.bench.report.heats import penalties
 from labelwise.bench.report.scatter import latent_caption, latent_cards
@@ -194,6 +194,10 @@ def origins(runs: Sequence[Run], comparison: Comparison) -> dict[str, Any]:
         strategies = [s.name for s in setting.strategies]
         text = "\n".join(f"{key} = {json.dumps(value)}" for key, value in flat(setting.shared).items())
         seeds_here = sorted({seed for s in setting.strategies for seed in s.seeds})
+        for name in strategies:
+            spec = group.runs[name][0].spec
+            if not name.startswith(strategy_label(spec)):  # called by its case, which does not say what it is
+                text += f"\nstrategy of {name} = {json.dumps(spec['strategy'])}"
         text += "".join(f"\nrecipe of {name} = {json.dumps(r)}" for name, r in group.recipes.items())
         text += f"\nstrategy = {json.dumps(strategies)}\nplan.seed = {json.dumps(seeds_here)}"
         specs.append({"title": setting.title, "text": text})
