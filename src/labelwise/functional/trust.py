@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.checks import as_array, as_labels, check_count, check_shape
+from labelwise.checks import Array, as_array, as_labels, check_count, check_shape
+from labelwise.errors import InputError
 from labelwise.functional.batches.quotas import class_quotas, top_per_class
+from labelwise.functional.blocks import Kernel, block_rows, sweep
 from labelwise.functional.importance import el2n, grand, super_loss_weight
+from labelwise.functional.scores import check_probs
 
 Floats = NDArray[np.float64]
 
@@ -95,3 +98,68 @@ def second_set(scores: Any, y: Any, n_classes: int, size: int) -> NDArray[np.int
     rest = np.setdiff1d(np.arange(labels.size), best)
     quotas = class_quotas(values, labels, n_classes, size)
     return rest[top_per_class(values[rest], labels[rest], n_classes, quotas)]
+
+
+def expected_trust(
+    probs: Any, *, class_weights: Any = None, lam: float | None = 1.0, tau: float | None = None
+) -> Floats:
+    """Return Σ_y p_y w_y σ*(-ln p_y) ‖p - onehot(y)‖: what `trust_scores` would be on average, were the model right.
+
+    It needs no label. Samples that the model is sure of score 0, doubtful ones high, and those most that may belong to
+    a heavy class; the weight σ* counts the likely labels rather than the far-fetched ones.
+
+    Args:
+        probs: (n, C), memory maps welcome.
+        class_weights: (C,) w, at least 0; None: all 1.
+        lam: λ of the SuperLoss; None leaves its weight out.
+        tau: τ of the SuperLoss in nats; None: ln C.
+
+    Returns:
+        (n,) float64, at least 0.
+
+    Raises:
+        ShapeError: an array has the wrong shape.
+        DistributionError: a row of `probs` is no distribution; the message names it.
+        InputError: a weight is negative or not finite; λ or τ as in `super_loss_weight`.
+
+    Source:
+        BRAL-T's score (equations 5 and 6) in expectation over the predicted label.
+    """
+    p = check_probs(as_array(probs, "probs"))
+    n, classes = p.shape
+    weights = np.ones(classes) if class_weights is None else as_array(class_weights, "class_weights")
+    check_shape(weights, "class_weights", ("C",), (classes,))
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        raise InputError("class_weights must be finite and at least 0.")
+    limit = float(np.log(classes)) if tau is None else tau
+    out = np.empty(n)
+
+    def kernel(rows: int) -> Kernel:
+        def work(part: Array, first: int) -> None:
+            x = part.astype(np.float64)
+            norms = np.sqrt(np.maximum(np.vecdot(x, x)[:, None] - 2 * x + 1, 0))
+            if lam is not None:
+                with np.errstate(divide="ignore"):
+                    norms *= super_loss_weight(-np.log(x).ravel(), limit, lam).reshape(x.shape)
+            out[first : first + len(x)] = (x * norms) @ weights
+
+        return work
+
+    sweep(p, kernel, rows=block_rows(64 * classes))
+    return out
+
+
+def balancing_weights(y: Any, n_classes: int, power: float = 1.0) -> Floats:
+    """Return (1 / max(n_c, 1))^power of each class, scaled to a mean of 1: rare classes weigh more.
+
+    Args:
+        y: (n,) class indices of the labelled samples.
+        n_classes: C.
+        power: 1 makes a class with half the samples count twice, 0 makes all alike.
+
+    Returns:
+        (C,) float64.
+    """
+    counts = np.bincount(as_labels(y, n_classes), minlength=n_classes)
+    weights = np.maximum(counts, 1.0) ** -power
+    return np.asarray(weights / weights.mean())

@@ -29,6 +29,7 @@ TABLE: dict[str, str] = {
     "mc-largest-margin": "labelwise.strategies.bayesian:McLargestMargin",
     "mc-entropy": "labelwise.strategies.bayesian:McEntropy",
     "bral-t": "labelwise.strategies.trustset.strategy:BralT",
+    "bral-t-plus": "labelwise.strategies.trustset.plus:BralTPlus",
     "pseudo-score": "labelwise.strategies.importance:PseudoScore",
     "grand-oracle": "labelwise.strategies.importance:GrandOracle",
     "coreset": "labelwise.strategies.diversity:CoreSet",

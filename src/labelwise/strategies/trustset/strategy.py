@@ -274,11 +274,11 @@ def _notes(
     chosen = [cell for cell in np.argsort(-predicted, kind="stable").tolist() if taken[cell]]
     starts = np.concatenate([[0], np.cumsum(taken[chosen])]).astype(int)
     return {
-        "reward correlation": _known(lessons.correlation),
-        "reward correlation within clusters": _known(lessons.within),
+        "reward correlation": known(lessons.correlation),
+        "reward correlation within clusters": known(lessons.within),
         "rewards in the buffer": lessons.buffer,
         "share of clusters without TrustSet": round(lessons.empty, 4),
-        "error of the reward network": _known(lessons.error),
+        "error of the reward network": known(lessons.error),
         "TrustSet": {
             "size": int(trusted.sum()),
             "classes": np.bincount(y[trusted], minlength=view.n_classes).tolist()[:1000],
@@ -300,5 +300,6 @@ def _notes(
     }
 
 
-def _known(value: float) -> float | None:
+def known(value: float) -> float | None:
+    """Return a number as a note holds it; None for NaN."""
     return None if np.isnan(value) else round(value, 4)
