@@ -93,6 +93,7 @@ def test_ids_change_nothing(name):
 TIED = {
     "log-determinant": "every row has similarity 1 to itself: all first gains are equal",
     "cluster-margin": "clusters of equal size take turns in the order of their rows",
+    "bral-t-plus": "falls back on cluster-margin",
 }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from labelwise.functional.batches import top
 from labelwise.functional.clusters.quick import quick_kmeans
 from labelwise.functional.trust import balancing_weights, expected_trust
 from labelwise.signals import Needs, View
-from labelwise.strategies.base import Proposal
+from labelwise.strategies.base import Outcome, Proposal, State, Strategy
 from labelwise.strategies.trustset.cells import Floats, cut
 from labelwise.strategies.trustset.strategy import BralT, known
 
@@ -30,13 +31,15 @@ class BralTPlus(BralT):
 
     Formula:
         score = Σ_y p_y w_y σ*(-ln p_y) ‖p - onehot(y)‖, w_y ∝ 1 / n_y of the labelled set; of the `over` b best, the
-        best one of each of b k-means clusters.
+        best one of each of b k-means clusters. While exp(H(mean p)) / C of the pool is at least `evenness`, classes look
+        balanced, and `otherwise` asks.
     Cost:
-        O(n C) time, k-means of `over` b samples into at most 500 clusters; O(over b D) memory. No rehearsals unless
-        `reward` is above 0.
+        O(n C) time, k-means of `over` b samples into at most 500 clusters; O(over b D) memory; or that of `otherwise`.
+        No rehearsals unless `reward` is above 0.
     When:
-        Imbalanced and long-tailed pools, where it asks for likely members of rare classes; balanced ones from the first
-        round on. Its probabilities must say something: with an untrained predictor take `coreset` or `typiclust`.
+        Imbalanced and long-tailed pools, where it asks for likely members of rare classes; on balanced ones it is the
+        best classical strategy. Its probabilities must say something: with an untrained predictor take `coreset` or
+        `typiclust`.
     Source:
         Ours, from BRAL-T: its score (SuperLoss times EL2N), balance and clusters, without its detour through rewards.
     Deviations:
@@ -44,10 +47,13 @@ class BralTPlus(BralT):
         - The score is taken in expectation over the pool's labels; BRAL-T carries it over by clusters.
         - Balance comes from weights of classes, not from equal numbers in a set.
         - Cells hold one sample each, so that nothing is cut off at random.
+        - Weights for rare classes have nothing to win where classes are even; there another strategy asks.
         - The learned reward is off: as a tilt of the score it lost accuracy. With `reward` above 0 it comes back, in
           rounds whose reward correlation is at least `least_correlation`.
 
     Attributes:
+        otherwise: the strategy for pools that look balanced.
+        evenness: exp(H) / C of the pool's mean probabilities, in [1 / C, 1], from which on they do; above 1: never.
         balance: exponent of 1 / n_y; 0 for no balance.
         over: candidates for each sample of the batch, at least 1; 1 for no spreading.
         reward: how much one deviation of the predicted reward counts, in logarithms of the score; 0: nothing is learnt,
@@ -56,13 +62,22 @@ class BralTPlus(BralT):
             without it.
     """
 
+    otherwise: Strategy = "cluster-margin"  # type: ignore[assignment]  # see `make`
+    evenness: float = 0.94
     balance: float = 1.0
     over: float = 3.0
     reward: float = 0.0
     least_correlation: float = 0.2
 
+    inner: ClassVar[tuple[str, ...]] = ("otherwise",)
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not isinstance(self.otherwise, Strategy):
+            raise InputError(
+                f"otherwise must be a Strategy; it is {self.otherwise!r}. labelwise.make takes names."
+            )
+        check_number(self.evenness, "evenness", 0)
         check_number(self.balance, "balance", 0)
         check_number(self.over, "over", 1)
         check_number(self.reward, "reward")
@@ -73,16 +88,37 @@ class BralTPlus(BralT):
     @property
     def needs(self) -> Needs:  # type: ignore[override]  # BRAL-T always reads the labelled set's predictions
         labelled = {"y"} if self.reward == 0 else {"y", "embeddings", "probs"}
-        return Needs(pool=frozenset({"embeddings", "probs"}), labelled=frozenset(labelled))
+        other = self.otherwise.needs
+        return Needs(
+            other.pool | {"embeddings", "probs"}, other.labelled | frozenset(labelled), other.validation
+        )
+
+    def learn(self, outcome: Outcome) -> None:
+        self.otherwise.learn(outcome)
+
+    def state_dict(self) -> dict[str, State]:
+        other = self.otherwise.state_dict()
+        return {**({"agent": self.agent} if self.agent else {}), **({"otherwise": other} if other else {})}
+
+    def load_state_dict(self, state: Mapping[str, State]) -> None:
+        self.agent = dict(state.get("agent", {}))
+        self.otherwise.load_state_dict(state.get("otherwise", {}))
 
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         start = perf_counter()
         y = as_labels(view.labelled.need("y"), view.n_classes, "y of the labelled samples")
         weights = balancing_weights(y, view.n_classes, self.balance)
         probs = view.pool.need("probs")
+        even = evenness(probs)
+        if even >= self.evenness:
+            other = self.otherwise.propose(view.only(self.otherwise.needs), n, rng)
+            return replace(other, notes={**other.notes, "evenness": round(even, 4)})
         lam = self.lam if self.curriculum else None
         scores = expected_trust(probs, class_weights=weights, lam=lam, tau=self.tau)
-        notes: dict[str, Any] = {"class weights": [round(float(w), 4) for w in weights[:1000]]}
+        notes: dict[str, Any] = {
+            "evenness": round(even, 4),
+            "class weights": [round(float(w), 4) for w in weights[:1000]],
+        }
         if self.reward > 0:
             tilt, told = self._tilt(view, y, n, rng)
             scores, notes = scores * np.exp(tilt), notes | told
@@ -110,6 +146,15 @@ class BralTPlus(BralT):
         cells = cut(view.pool.need("embeddings"), x, layout, rng)
         predicted = network.predict(cells.inputs())
         return self.reward * ((predicted - predicted.mean()) / (predicted.std() or 1.0))[cells.cell], told
+
+
+def evenness(probs: Any) -> float:
+    """Return exp(H) / C of the mean of probabilities, (n, C): 1 where classes are equally frequent; 0 without a sample."""
+    if not len(probs):
+        return 0.0
+    mean = np.asarray(np.mean(probs, axis=0, dtype=np.float64))
+    entropy = -np.sum(mean * np.log(np.maximum(mean, np.finfo(float).tiny)))
+    return float(np.exp(entropy)) / mean.size
 
 
 def spread(scores: Floats, x: Any, n: int, over: float, rng: np.random.Generator) -> NDArray[np.int64]:
