@@ -27,8 +27,9 @@ MAY: dict[str, set[str]] = {
     "describing": set(),
     "viewing": {"data.base", "models.base", "signals"},
     "telling": {"events", "oracle"},
+    "objectives": {"errors", "checks", "objectives"},
     "strategies": {"errors", "checks", "seeds", "signals", "functional", "strategies.base"},
-    "models": {"errors", "checks", "seeds", "signals", "functional", "data.base", "models"},
+    "models": {"errors", "checks", "seeds", "signals", "functional", "objectives", "data.base", "models"},
     "proposing": {"errors", "checks", "signals", "functional.blocks", "strategies.base"},
     "selection": {"errors", "checks", "seeds", "signals", "functional", "strategies", "proposing"},
     "planning": {"errors", "checks", "seeds", "signals", "strategies", "proposing"},
@@ -48,7 +49,7 @@ MAY: dict[str, set[str]] = {
     "__main__": {"*"},
     "__init__": {"campaign", "events", "selection", "signals", "strategies"},
 }  # fmt: skip
-TORCH_ROOMS = {"models"}
+TORCH_ROOMS = {"models", "objectives"}
 # Files that train or compute with torch when asked to, and import it inside functions only.
 TORCH_INSIDE = {
     "functional.backend",

@@ -1,0 +1,1 @@
+"""What a network lowers while it trains, beside plain cross-entropy."""
