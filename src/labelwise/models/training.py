@@ -16,6 +16,7 @@ from labelwise.checks import check_count, check_name
 from labelwise.errors import InputError, TrainingError
 from labelwise.models.base import Progress
 from labelwise.models.device import PRECISIONS, autocast, can_fuse, pick_precision
+from labelwise.objectives.losses import super_loss
 
 Prepare = Callable[[Tensor], Tensor]  # (b, ...) as held -> what the network reads
 OPTIMISERS = ("adam", "adamw", "sgd")
@@ -39,6 +40,8 @@ class Training:
         milestones: shares of the epochs, in (0, 1).
         gamma: factor at each milestone.
         label_smoothing: in [0, 1).
+        super_loss: λ of the SuperLoss, with τ = ln C: samples whose loss is far above that of guessing, perhaps
+            mislabelled ones, teach less, and easy ones more; 1 and 0.25 are usual. None: plain cross-entropy.
         patience: stop after so many epochs without a lower validation loss and take the best weights; None:
             never.
         shift: images are moved by up to so many pixels each way while training; the border is padded with
@@ -65,6 +68,7 @@ class Training:
     milestones: tuple[float, ...] = (0.5, 0.75)
     gamma: float = 0.1
     label_smoothing: float = 0.0
+    super_loss: float | None = None
     patience: int | None = None
     shift: int = 0
     flip: bool = False
@@ -92,11 +96,12 @@ class Training:
             ("warm_up", 0, math.inf),
             ("gamma", 0, math.inf),
             ("label_smoothing", 0, 1),
+            ("super_loss", 0, math.inf),
             ("clip", 0, math.inf),
         ):
             value = getattr(self, name)
-            open_below = name in ("lr", "clip")
-            if value is None and name == "clip":
+            open_below = name in ("lr", "super_loss", "clip")
+            if value is None and name in ("super_loss", "clip"):
                 continue
             if not (low <= value < high) or (open_below and value == 0):
                 raise InputError(
@@ -188,15 +193,15 @@ def train(
             batch, labels = prepare(augmented(x.index_select(0, rows), training, generator)), y[rows]
             with autocast(device, precision):
                 logits = logits_of(network(batch)).float()
-                loss = cross_entropy(logits, labels, label_smoothing=training.label_smoothing)
+                lowered, loss = task_loss(logits, labels, training)
             optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(scaler.scale(loss))
+            torch.autograd.backward(scaler.scale(lowered))
             if training.clip is not None:
                 scaler.unscale_(optimiser)
                 nn.utils.clip_grad_norm_(network.parameters(), training.clip)
             scaler.step(optimiser)
             scaler.update()
-            total += loss.detach() * len(rows)
+            total += loss * len(rows)
             right += (logits.detach().argmax(1) == labels).sum()
             step += 1
             if progress is not None and (step % _TELL_EVERY == 0 or step == training.epochs * len(sizes)):
@@ -226,6 +231,30 @@ def batch_sizes(n: int, size: int) -> list[int]:
     if len(sizes) > 1 and sizes[-1] == 1:
         sizes[-2:] = [sizes[-2] + 1]
     return sizes
+
+
+def task_loss(logits: Tensor, y: Tensor, training: Training) -> tuple[Tensor, Tensor]:
+    """Return what a step of the classifier lowers and the mean cross-entropy to report, both ().
+
+    They are the same but for the SuperLoss. No gradient flows through the second.
+
+    Args:
+        logits: (b, C).
+        y: (b,) class indices.
+        training: its label smoothing and SuperLoss.
+    """
+    if training.super_loss is None:
+        loss = cross_entropy(logits, y, label_smoothing=training.label_smoothing)
+        return loss, loss.detach()
+    losses = cross_entropy(logits, y, reduction="none", label_smoothing=training.label_smoothing)
+    return mean_of(losses, logits.shape[1], training), losses.detach().mean()
+
+
+def mean_of(losses: Tensor, n_classes: int, training: Training) -> Tensor:
+    """Return the mean of (b,) losses, or of their SuperLosses where the training says so."""
+    if training.super_loss is not None:
+        losses = super_loss(losses, math.log(n_classes), training.super_loss)
+    return losses.mean()
 
 
 def logits_of(answer: Tensor | tuple[Tensor, Tensor]) -> Tensor:

@@ -15,7 +15,7 @@ from labelwise.errors import InputError, ShapeError
 from labelwise.models.companions.beside import Companion, Seen, watch
 from labelwise.models.companions.common import CompanionRecipe, Descent, Lesson, adam
 from labelwise.models.device import autocast, pick_precision
-from labelwise.models.training import check_loss
+from labelwise.models.training import check_loss, mean_of
 
 
 def ranking_loss(predicted: Tensor, target: Tensor, margin: float = 1.0) -> Tensor:
@@ -140,7 +140,7 @@ class LearningLossRecipe(CompanionRecipe):
                 predicted = module.predict(seen.maps if joint else [m.detach() for m in seen.maps])
                 even = len(y) // 2 * 2
                 order = ranking_loss(predicted[:even], losses[:even], self.margin)
-                descent(losses.mean() + self.ranking * order, companion)
+                descent(mean_of(losses, logits.shape[1], self) + self.ranking * order, companion)
                 hits = (logits.argmax(1) == y).sum()
                 sums += torch.stack([losses.detach().sum(), hits, order.detach() * len(y)])
             loss, accuracy, ranking = (sums / len(lesson.x)).tolist()

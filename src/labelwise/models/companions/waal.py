@@ -8,14 +8,13 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from labelwise.checks import check_count
 from labelwise.errors import InputError, ShapeError
 from labelwise.models.companions.beside import Companion, Seen, watch
 from labelwise.models.companions.common import CompanionRecipe, Descent, Lesson, Stream, adam, update
 from labelwise.models.device import autocast, pick_precision
-from labelwise.models.training import check_loss
+from labelwise.models.training import check_loss, task_loss
 
 Critic = Callable[[Tensor], Tensor]  # (b, D) -> (b,)
 
@@ -185,14 +184,14 @@ class WaalRecipe(CompanionRecipe):
                     seen = watch(network, x)
                     unseen = watch(network, others.take(len(x))).embedding if others else None
                 logits = seen.logits.float()
-                loss = cross_entropy(logits, y, label_smoothing=self.label_smoothing)
+                lowered, loss = task_loss(logits, y, self)
                 distance = penalty = torch.zeros((), device=device)
                 if unseen is None:
-                    descent(loss)
+                    descent(lowered)
                 else:
                     labelled, unlabelled = seen.embedding.float(), unseen.float()
                     pulled = wasserstein_estimate(critic.judge(unlabelled), critic.judge(labelled), gamma)
-                    descent(loss + self.mu * pulled)
+                    descent(lowered + self.mu * pulled)
                     labelled, unlabelled = labelled.detach(), unlabelled.detach()
                     between = torch.rand(len(x), 1, generator=lesson.generator).to(device)
                     penalty = gradient_penalty(critic.judge, unlabelled, labelled, between)
@@ -202,9 +201,7 @@ class WaalRecipe(CompanionRecipe):
                     )
                     update(raised, companion)
                 hits = (logits.argmax(1) == y).sum()
-                sums += torch.stack(
-                    [loss.detach(), hits / len(y), distance.detach(), penalty.detach()]
-                ) * len(y)
+                sums += torch.stack([loss, hits / len(y), distance.detach(), penalty.detach()]) * len(y)
             loss_, accuracy, distance_, penalty_ = (sums / len(lesson.x)).tolist()
             check_loss(loss_ + distance_ + penalty_, "loss", epoch, self)
             notes = {"loss": loss_, "accuracy": accuracy, "epochs": epoch + 1}
