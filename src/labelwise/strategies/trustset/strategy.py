@@ -293,7 +293,7 @@ def _notes(
                 "samples": int(cells.sizes[cell]),
                 "taken": int(taken[cell]),
                 "predicted reward": round(float(predicted[cell]), 5) if learnt else None,
-                "ids": view.pool.ids[rows[starts[i] : starts[i] + 4]].tolist(),
+                "ids": view.pool.ids[rows[starts[i] : starts[i + 1]][:4]].tolist(),
             }
             for i, cell in enumerate(chosen[:SHOWN])
         ],
