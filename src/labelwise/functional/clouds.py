@@ -67,17 +67,20 @@ def nearest_cloud(x: Array, clouds: Sequence[Array]) -> int:
         BRAL-T, equation 7; bounds: relaxed transport as in Kusner et al. 2015, "From Word Embeddings To Document
         Distances".
     """
-    costs = [euclidean_costs(x, cloud) for cloud in clouds]
-    least = [max(float(c.min(axis=1).mean()), float(c.min(axis=0).mean())) for c in costs]
-    most = min(float(c.mean()) for c in costs)
+    ends = np.cumsum([len(cloud) for cloud in clouds])[:-1]
+    costs = np.split(euclidean_costs(x, np.concatenate(clouds)), ends, axis=1)  # one product for all clouds
+    least = np.array([max(c.min(axis=1).mean(), c.min(axis=0).mean()) for c in costs])
+    most = min(c.mean() for c in costs) * _SLACK
+    ahead = [i for i in np.argsort(least, kind="stable").tolist() if least[i] <= most]
+    if len(ahead) == 1:
+        return int(ahead[0])
     best, at = np.inf, 0
-    for i in np.argsort(least, kind="stable").tolist():
-        if least[i] > min(best, most) * _SLACK:
+    for i in ahead:
+        if least[i] > best * _SLACK:
             break
-        if len(clouds) > 1:
-            value = transport_cost(costs[i])
-            if value < best or (value == best and i < at):
-                best, at = value, i
+        value = transport_cost(costs[i])
+        if value < best or (value == best and i < at):
+            best, at = value, i
     return at
 
 

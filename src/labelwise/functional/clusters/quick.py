@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array, check_count
 from labelwise.errors import ShapeError
-from labelwise.functional.clusters.partition import Rows, rows_of, squared_distances
+from labelwise.functional.clusters.partition import Rows, rows_of
 
 
 def quick_kmeans(
@@ -49,22 +49,25 @@ def quick_kmeans(
     drawn = np.arange(n) if n <= most else np.sort(rng.choice(n, max(most, k), replace=False))
     sample = _taken(rows, drawn)
     centres = sample[_seeds(sample, k, rng)]
-    members = np.full(drawn.size, -1)
+    members = np.full(drawn.size, k)  # of none yet
+    sums = np.zeros((k + 1, sample.shape[1]), sample.dtype)
     for _ in range(iterations):
-        found = squared_distances(sample, centres, np).argmin(axis=1)
-        if (found == members).all():
+        found = _nearest(sample, centres)
+        moved = np.flatnonzero(found != members)
+        if not moved.size:
             break
+        change = np.zeros((k + 1, moved.size), sample.dtype)
+        change[found[moved], np.arange(moved.size)] = 1
+        change[members[moved], np.arange(moved.size)] = -1
+        sums += change @ sample[moved]  # later iterations move few rows
         members = found
         counts = np.bincount(members, minlength=k)
-        one = np.zeros((k, drawn.size), sample.dtype)
-        one[members, np.arange(drawn.size)] = 1
-        sums = one @ sample
         here = counts > 0  # a centre without members stays where it is
-        centres[here] = sums[here] / counts[here, None].astype(sample.dtype)
+        centres[here] = sums[:k][here] / counts[here, None].astype(sample.dtype)
     if drawn.size < n or not iterations:
         members = np.empty(n, np.int64)
         for part in rows.blocks(k):
-            members[part] = squared_distances(_taken(rows, part), centres, np).argmin(axis=1)
+            members[part] = _nearest(_taken(rows, part), centres)
     return np.asarray(np.unique(members, return_inverse=True)[1], np.int64)
 
 
@@ -72,6 +75,14 @@ def _taken(rows: Rows, which: Any) -> Array:
     from labelwise.functional.backend import to_numpy
 
     return to_numpy(rows.take(which))
+
+
+def _nearest(x: Array, centres: Array) -> NDArray[np.int64]:
+    """Return the nearest centre of each row; its own length does not matter to that."""
+    far = x @ centres.T
+    far *= -2
+    far += np.vecdot(centres, centres)
+    return np.asarray(far.argmin(axis=1), np.int64)
 
 
 def _seeds(sample: Array, k: int, rng: np.random.Generator) -> NDArray[np.int64]:

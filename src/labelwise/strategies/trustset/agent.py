@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array
+from labelwise.strategies.trustset.buffer import Buffer
 from labelwise.strategies.trustset.cells import Floats, Layout
 from labelwise.strategies.trustset.episodes import Episode, episode
-from labelwise.strategies.trustset.reward import Buffer, RewardNetwork
+from labelwise.strategies.trustset.reward import RewardNetwork
 
 
 @dataclass

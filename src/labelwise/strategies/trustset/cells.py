@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array
 from labelwise.errors import InputError
-from labelwise.functional.clouds import gaussian_distance, nearest_cloud
+from labelwise.functional.clouds import euclidean_costs, gaussian_distance, nearest_cloud
 from labelwise.functional.clusters.quick import quick_kmeans
 from labelwise.functional.transport import sliced_wasserstein
 
@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 DISTANCES = ("exact", "sliced", "gaussian")
 PROJECTIONS = 50
 STATES = ("full", "pool")
+SLACK = 1 + 1e-5  # moments are of float32
 
 
 @dataclass(frozen=True)
@@ -86,17 +87,23 @@ def cut(pool: Array, labelled: Array, layout: Layout, rng: np.random.Generator) 
         BRAL-T, algorithm 2; equation 7.
     """
     cluster = quick_kmeans(pool, layout.clusters, rng)
+    groups = members(cluster)
     cell = np.empty(len(cluster), np.int64)
     owners: list[int] = []
-    for c, rows in enumerate(members(cluster)):
-        within = quick_kmeans(np.asarray(pool[rows]), layout.actions, rng)
+    described = []
+    for c, rows in enumerate(groups):
+        part = np.asarray(pool[rows])
+        within = quick_kmeans(part, layout.actions, rng)
+        described.append(moments(part, within))
         cell[rows] = within + len(owners)
-        owners += [c] * int(within.max() + 1)
-    states = moments(pool, cluster)
-    if layout.state == "full":
-        states = np.concatenate([_nearest_moments(pool, cluster, labelled, layout, rng), states], axis=1)
+        owners += [c] * len(described[-1])
+    actions, cluster_of = np.concatenate(described), np.array(owners, np.int64)
     sizes = np.bincount(cell, minlength=len(owners))
-    return Cells(cluster, cell, np.array(owners, np.int64), sizes, states, moments(pool, cell))
+    states = merged(actions, sizes, cluster_of)
+    if layout.state == "full":
+        nearest = _nearest_moments(pool, groups, states, labelled, layout, rng)
+        states = np.concatenate([nearest, states], axis=1)
+    return Cells(cluster, cell, cluster_of, sizes, states, actions)
 
 
 def members(groups: Ids) -> list[Ids]:
@@ -111,15 +118,30 @@ def moments(x: Array, groups: Ids) -> Array:
     Raises:
         InputError: a variance is above what float32 holds.
     """
+    kind = np.result_type(x.dtype, np.float32)
     out = np.empty((int(groups.max()) + 1, 2 * x.shape[1]), np.float32)
-    for g, rows in enumerate(members(groups)):
-        part = np.asarray(x[rows], np.float64)
-        mean = part.mean(axis=0)
-        found = np.concatenate([mean, np.square(part - mean).mean(axis=0)])
-        if not np.abs(found).max() <= np.finfo(np.float32).max:
-            raise InputError("embeddings are too large: their variance is above 3e38. Scale them down.")
-        out[g] = found
+    with np.errstate(over="ignore"):
+        for g, rows in enumerate(members(groups)):
+            part = np.asarray(x[rows], kind)
+            share = np.full(len(part), 1 / len(part), kind)
+            off = part - part[0]  # rows that are all the same have no variance, to the last digit
+            mean = share @ off
+            off -= mean
+            out[g] = np.concatenate([part[0] + mean, share @ np.square(off, out=off)])
+    if not np.isfinite(out).all():
+        raise InputError("embeddings are too large: their variance is above 3e38. Scale them down.")
     return out
+
+
+def merged(described: Array, sizes: Ids, groups: Ids) -> Array:
+    """Return the moments of groups of cells from those of the cells, (g, 2 D) float32."""
+    share = np.zeros((int(groups.max()) + 1, len(sizes)))
+    share[groups, np.arange(len(sizes))] = sizes
+    share /= share.sum(axis=1, keepdims=True)
+    means, variances = np.split(described, 2, axis=1)
+    mean = (share @ means).astype(np.float32)
+    variance = share @ (variances + np.square(means - mean[groups], dtype=np.float64))
+    return np.concatenate([mean, variance.astype(np.float32)], axis=1)
 
 
 def distance(x: Array, y: Array, kind: str, rng: np.random.Generator) -> float:
@@ -135,27 +157,33 @@ def drawn(rows: Ids, most: int, rng: np.random.Generator) -> Ids:
 
 
 def _nearest_moments(
-    pool: Array, cluster: Ids, labelled: Array, layout: Layout, rng: np.random.Generator
+    pool: Array, groups: list[Ids], states: Array, labelled: Array, layout: Layout, rng: np.random.Generator
 ) -> Array:
     """Return the moments of the labelled cluster that is nearest to each cluster of the pool."""
-    groups = members(cluster)
     if not len(labelled):
-        return np.zeros((len(groups), 2 * pool.shape[1]), np.float32)
+        return np.zeros_like(states)
     home = quick_kmeans(labelled, layout.labelled_clusters, rng)
     described, homes = moments(labelled, home), members(home)
-    centroids = described[:, : pool.shape[1]].astype(np.float64)
-    found = np.empty((len(groups), described.shape[1]), np.float32)
-    for c, rows in enumerate(groups):
-        own = np.asarray(pool[drawn(rows, layout.most_points, rng)])
-        apart = np.linalg.norm(centroids - own.mean(axis=0, dtype=np.float64), axis=1)
-        near = np.argsort(apart, kind="stable")[: layout.prefilter]
-        clouds = [np.asarray(labelled[drawn(homes[m], layout.most_points, rng)]) for m in near]
+    width = pool.shape[1]
+    apart = euclidean_costs(states[:, :width], described[:, :width])
+    near = np.argsort(apart, axis=1, kind="stable")[:, : layout.prefilter]
+    # W1 is at least what lies between the means, and at most what spreading every point evenly costs
+    spread = [m[:, width:].sum(axis=1, dtype=np.float64) for m in (states, described)]
+    most = np.sqrt(np.square(apart) + spread[0][:, None] + spread[1]) * SLACK
+    best = np.empty(len(groups), np.int64)
+    for c, (rows, ahead) in enumerate(zip(groups, near, strict=True)):
         if layout.distance == "exact":
-            at = nearest_cloud(own, clouds)
-        else:
-            at = int(np.argmin([distance(own, cloud, layout.distance, rng) for cloud in clouds]))
-        found[c] = described[near[at]]
-    return found
+            ahead = ahead[apart[c, ahead] <= most[c, ahead].min()]
+        at = 0
+        if len(ahead) > 1:
+            own = np.asarray(pool[drawn(rows, layout.most_points, rng)])
+            clouds = [np.asarray(labelled[drawn(homes[m], layout.most_points, rng)]) for m in ahead]
+            if layout.distance == "exact":
+                at = nearest_cloud(own, clouds)
+            else:
+                at = int(np.argmin([distance(own, cloud, layout.distance, rng) for cloud in clouds]))
+        best[c] = ahead[at]
+    return described[best]
 
 
 def shares(predicted: Any, cluster_of: Ids, sizes: Ids, n: int, scope: str) -> Ids:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,83 +10,9 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array
 from labelwise.functional.backend import placed
-from labelwise.strategies.trustset.episodes import Episode
+from labelwise.strategies.trustset.buffer import Buffer, Scale
 
 Floats = NDArray[np.float64]
-
-
-@dataclass
-class Buffer:
-    """All states, actions and rewards seen so far; states once a cluster, not once a cell.
-
-    Attributes:
-        states: (s, 4 D).
-        actions: (k, 2 D).
-        state_of: (k,) rows of `states`.
-        rewards: (k,).
-    """
-
-    states: list[Array] = field(default_factory=list)
-    actions: list[Array] = field(default_factory=list)
-    state_of: list[NDArray[np.int64]] = field(default_factory=list)
-    rewards: list[Floats] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return sum(map(len, self.rewards))
-
-    def add(self, seen: Episode) -> None:
-        """Take in what one rehearsal showed."""
-        offset = sum(map(len, self.states))
-        self.states.append(seen.cells.states)
-        self.actions.append(seen.cells.actions[seen.rewarded])
-        self.state_of.append(seen.cells.cluster_of[seen.rewarded] + offset)
-        self.rewards.append(seen.rewards)
-
-    def joined(self) -> tuple[Array, Array, NDArray[np.int64], Floats]:
-        """Return states, actions, the state of each action, and rewards as one array each."""
-        return (
-            np.concatenate(self.states),
-            np.concatenate(self.actions),
-            np.concatenate(self.state_of),
-            np.concatenate(self.rewards),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Scale:
-    """What makes inputs and rewards of mean 0 and deviation 1; a column without spread stays at 0.
-
-    Attributes:
-        mean: (F,) of the inputs.
-        spread: (F,) likewise.
-        reward_mean: of the rewards.
-        reward_spread: likewise.
-    """
-
-    mean: Array
-    spread: Array
-    reward_mean: float
-    reward_spread: float
-
-    @staticmethod
-    def of(states: Array, actions: Array, state_of: NDArray[np.int64], rewards: Floats) -> Scale:
-        """Return the scale of a buffer; a state counts as often as it has actions."""
-        weights = np.bincount(state_of, minlength=len(states)).astype(np.float64)
-        mean_s = weights @ states / weights.sum()
-        spread_s = np.sqrt(weights @ np.square(states - mean_s) / weights.sum())
-        mean = np.concatenate([mean_s, actions.mean(axis=0, dtype=np.float64)])
-        spread = np.concatenate([spread_s, actions.std(axis=0, dtype=np.float64)])
-        # less than rounding of the mean is no spread at all
-        spread = np.where(spread > 1e-6 * np.maximum(np.abs(mean), 1e-30), spread, np.inf)
-        off = float(rewards.std())
-        return Scale(
-            mean.astype(np.float32), spread.astype(np.float32), float(rewards.mean()), off if off > 0 else 1.0
-        )
-
-    @staticmethod
-    def none(width: int) -> Scale:
-        """Return the scale that changes nothing."""
-        return Scale(np.zeros(width, np.float32), np.ones(width, np.float32), 0.0, 1.0)
 
 
 class RewardNetwork:
@@ -134,28 +59,67 @@ class RewardNetwork:
 
         The error is in units of the rewards' spread where they are standardised.
         """
+        scale = Scale.of(buffer) if standardise else Scale.none(len(buffer.mean))
+        self.scale = scale
+        goals = (buffer.rewards - scale.reward_mean) / scale.reward_spread
+        draws = [rng.choice(len(goals), min(batch, len(goals)), replace=False) for _ in range(steps)]
+        error = 0.0
+        for some in [draws] if self._few(draws, buffer) else [[draw] for draw in draws]:
+            error = self._descend(some, buffer, goals, lr)
+        return error
+
+    def _few(self, draws: list[NDArray[np.int64]], buffer: Buffer) -> bool:
+        """Return whether these steps cost less together, in multiplications of the first layer: see `_descend`."""
+        rows = np.unique(np.concatenate(draws))
+        states, actions = len(np.unique(buffer.state_of[rows])), len(rows)
+        hidden, width = self.weights[0].shape
+        wide = buffer.actions.width
+        taken = sum(map(len, draws))
+        together = (2 * hidden + states) * states * (width - wide) + (2 * hidden + actions) * actions * wide
+        return bool(together + taken * actions * hidden < 2 * taken * width * hidden)
+
+    def _descend(self, draws: list[NDArray[np.int64]], buffer: Buffer, goals: Floats, lr: float) -> float:
+        """Take a step for each of the draws, and return the last one's error.
+
+        A step moves the first layer by products with its own rows, so what the layer answers to all rows of these steps
+        follows from the rows' products with one another. Where they are few, that is far cheaper than to move the layer
+        every time; it is moved once, at the end. States are multiplied once, however many actions they have.
+        """
         import torch
 
-        states, actions, state_of, rewards = buffer.joined()
-        width = states.shape[1] + actions.shape[1]
-        self.scale = Scale.of(states, actions, state_of, rewards) if standardise else Scale.none(width)
-        goals = (rewards - self.scale.reward_mean) / self.scale.reward_spread
-        for weight in self.weights:
-            weight.requires_grad_(True)
-        descent = torch.optim.SGD(self.weights, lr=lr)
-        error = 0.0
-        for _ in range(steps):
-            rows = rng.choice(len(goals), min(batch, len(goals)), replace=False)
-            x = np.concatenate([states[state_of[rows]], actions[rows]], axis=1)
-            said = self._forward(self._tensor(x))
-            loss = torch.mean((said - self._tensor(goals[rows], scaled=False)) ** 2)
-            descent.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            descent.step()
-            error = float(loss.detach())
-        for weight in self.weights:
-            weight.requires_grad_(False)
-        return error
+        rows, places = np.unique(np.concatenate(draws), return_inverse=True)
+        which, owners = np.unique(buffer.state_of[rows], return_inverse=True)
+        split = self.weights[0].shape[1] - buffer.actions.width
+        states = self._tensor(buffer.states.take(which), slice(0, split))
+        actions = self._tensor(buffer.actions.take(rows), slice(split, None))
+        wanted = torch.from_numpy(goals[rows].astype(np.float32)).to(self.device)
+        own = torch.from_numpy(owners).to(self.device)
+        first, a, second, b, last, c = self.weights
+        of_states, of_actions = first[:, :split], first[:, split:]
+        answers = (states @ of_states.T)[own] + actions @ of_actions.T + a
+        if len(draws) > 1:
+            products = (states @ states.T)[own][:, own] + actions @ actions.T + 1  # 1: of the bias
+        slopes = torch.zeros_like(answers)
+        for at in torch.split(torch.from_numpy(places).to(self.device), [len(draw) for draw in draws]):
+            one = answers[at].relu_()
+            two = (one @ second.T).add_(b).relu_()
+            off = two @ last[0] + c - wanted[at]
+            down = off * (2 / len(at))
+            down_two = torch.outer(down, last[0]).mul_(two > 0)
+            down_one = (down_two @ second).mul_(one > 0)
+            last.sub_(lr * (down @ two))
+            c.sub_(lr * down.sum())
+            second.addmm_(down_two.T, one, alpha=-lr)
+            b.sub_(lr * down_two.sum(0))
+            slopes[at] += down_one
+            if len(draws) > 1:
+                answers.addmm_(products[at].T, down_one, alpha=-lr)
+        member = torch.zeros(len(which), len(rows), device=self.device)
+        member[own, torch.arange(len(rows))] = 1  # a product adds in the same order everywhere
+        of_states.addmm_((member @ slopes).T, states, alpha=-lr)
+        of_actions.addmm_(slopes.T, actions, alpha=-lr)
+        a.sub_(lr * slopes.sum(0))
+        return float(off.square().mean())
 
     def predict(self, inputs: Array) -> Floats:
         """Return the reward of each row of inputs, (m, F) to (m,), in units of the rewards."""
@@ -171,10 +135,11 @@ class RewardNetwork:
         first, a, second, b, last, c = self.weights
         return linear(relu(linear(relu(linear(x, first, a)), second, b)), last, c)[:, 0]
 
-    def _tensor(self, values: Array, *, scaled: bool = True) -> Any:
+    def _tensor(self, values: Array, columns: slice = slice(None)) -> Any:
+        """Return these columns of some inputs, standardised."""
         import torch
 
-        array = (values - self.scale.mean) / self.scale.spread if scaled else values
+        array = (values - self.scale.mean[columns]) / self.scale.spread[columns]
         return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self.device)
 
     def state_dict(self) -> dict[str, Any]:
