@@ -53,6 +53,7 @@ def run(
     labels: Sequence[int | None] | None = None,
     pool: int = 200,
     made: Mapping[int, Mapping[str, Any]] | None = None,
+    noted: Mapping[int, Mapping[str, Any]] | None = None,
     sha256: str = "0" * 64,
     folder: Path | None = None,
 ) -> Run:
@@ -62,6 +63,7 @@ def run(
         ids: what was asked for, in order; 0, 1, 2, ... if not given.
         labels: what was answered; the classes in turn if not given.
         made: point of the curve -> metrics that replace the usual ones.
+        noted: round -> what the strategy noted of its ask.
         folder: where the run's file is written; None writes none.
     """
     budget = start + batch * (len(curve) - 1) if budget is None else budget
@@ -100,7 +102,7 @@ def run(
     for t, accuracy in enumerate(curve):
         size = start if t == 0 else batch
         scores = None if t == 0 else tuple(float(size - k) for k in range(size))
-        events.append(Asked(t, tuple(chosen[asked : asked + size]), scores))
+        events.append(Asked(t, tuple(chosen[asked : asked + size]), scores, (noted or {}).get(t, {})))
         for k in range(asked, asked + size):
             events.append(Answered(chosen[k], said[k], "simulated"))
         asked += size

@@ -18,6 +18,7 @@ from labelwise.bench.names import Cases
 from labelwise.bench.paper import Printed
 from labelwise.bench.report.build import origins, page, palette_of
 from labelwise.bench.report.files import report_md, results_csv, results_json
+from labelwise.bench.report.policy import policy
 from labelwise.bench.report.printed import beside
 from labelwise.bench.report.samples import samples
 from labelwise.bench.results import Run
@@ -72,8 +73,10 @@ def write_report(
     comparison = compare(runs, cases)
     diagnoses, pictures, unknown = {}, {}, {}
     latents: dict[str, Latents] = {}
+    policies: dict[str, dict[str, Any]] = {}
+    without: dict[str, dict[str, Any]] = {}  # thumbnails
     palette = palette_of(comparison)
-    for setting, found in zip(comparison.settings, comparison.groups, strict=True):
+    for k, (setting, found) in enumerate(zip(comparison.settings, comparison.groups, strict=True)):
         opened = next(iter(found.runs.values()))[0].state.opened
         assert opened is not None  # a run with a measured fit was opened
         classes = [str(c) for c in opened.task["classes"]]
@@ -88,27 +91,38 @@ def write_report(
                 worst=failing == "worst",
                 seconds=latent_seconds,
             )
+        policies[setting.key] = policy(setting, found, simulation, palette, classes, f"s{k}")
+        without[setting.key] = policies[setting.key]
         if simulation is not None:
             pictures[setting.key] = samples(setting, found, simulation, palette, classes)
+            if policies[setting.key]:
+                without[setting.key] = policy(setting, found, None, palette, classes, f"s{k}")
     made = origins(runs, comparison)
     table = None if printed is None else beside(comparison, printed)
     too_large = "the page would be larger than 2 MB"
-    attempts: tuple[tuple[Any, Any, Any, list[str]], ...] = (
-        (diagnoses, pictures, latents, list(notes)),
-        (diagnoses, {}, latents, [*notes, f"Samples are left out: {too_large}."]),
+    attempts: list[tuple[Any, Any, Any, Any, list[str]]] = [
+        (diagnoses, pictures, latents, policies, list(notes)),
+        (diagnoses, {}, latents, without, [*notes, f"Samples are left out: {too_large}."]),
         (
+            {},
             {},
             {},
             {},
             [*notes, f"Samples and reasons are left out: {too_large}; the reasons are in results.json."],
         ),
-    )
+    ]
+    if without != policies:
+        fewer = f"Samples of TrustSets and of chosen cells are left out: {too_large}."
+        attempts.insert(1, (diagnoses, pictures, latents, without, [*notes, fewer]))
     html = ""
-    for why, shown, spaces, told in attempts:
+    for why, shown, spaces, chosen, told in attempts:
         html = _html(
-            page(comparison, why, shown, unknown, made, name=name, about=about, notes=told, latents=spaces)
+            page(
+                comparison, why, shown, unknown, made,
+                name=name, about=about, notes=told, latents=spaces, policies=chosen,
+            )
             | {"printed": table}
-        )
+        )  # fmt: skip
         if len(html.encode()) < LARGEST:
             break
     texts = {
@@ -132,16 +146,25 @@ def write_report(
 
 
 def _html(values: dict[str, Any]) -> str:
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import DictLoader, Environment, StrictUndefined
     from markupsafe import Markup
 
     folder = resources("labelwise.bench") / "templates"
+    parts = ("report.html.j2", "policy.html.j2", "seconds.html.j2")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=DictLoader({part: (folder / part).read_text(encoding="utf-8") for part in parts}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
+    template = environment.get_template("report.html.j2")
     # Our own files, not a word of a run's.
-    css, script = (Markup((folder / f).read_text(encoding="utf-8")) for f in ("report.css", "report.js"))  # noqa: S704
+    css, script, more = (
+        Markup((folder / f).read_text(encoding="utf-8"))  # noqa: S704
+        for f in ("report.css", "report.js", "policy.css")
+    )
+    css += more if any(setting["policy"] for setting in values["settings"]) else ""
     return template.render(**values, css=css, script=script)
 
 

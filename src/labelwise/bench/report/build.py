@@ -36,6 +36,7 @@ def page(
     about: str,
     notes: Sequence[str] = (),
     latents: Mapping[str, Latents] | None = None,
+    policies: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Return the template's values.
 
@@ -48,6 +49,7 @@ def page(
         name, about: of the benchmark.
         notes: what was left out of the page, or could not be read.
         latents: setting key -> latent spaces of failing classes; None or a missing key: they were not asked for.
+        policies: setting key -> what is shown of the notes of its runs (see `report.policy`); {} where there are none.
     """
     palette = palette_of(comparison)
     shown = [
@@ -56,6 +58,8 @@ def page(
         )
         for k, (setting, found) in enumerate(zip(comparison.settings, comparison.groups, strict=True))
     ]
+    for one, setting in zip(shown, comparison.settings, strict=True):
+        one["policy"] = (policies or {}).get(setting.key)
     several = len(shown) > 1
     return {
         "name": name,

@@ -196,6 +196,8 @@ def small_multiple(
     high: float,
     percent: bool = True,
     alarms: Sequence[tuple[str, float]] = (),
+    faint: Sequence[tuple[str, Sequence[float], Sequence[float]]] = (),
+    level: float | None = None,
     width: int = 220,
     height: int = 150,
 ) -> str:
@@ -205,11 +207,17 @@ def small_multiple(
         title: written above the panel.
         lines: strategy -> (labels bought, value).
         alarms: (strategy, labels bought) marked by a cross at the foot.
+        faint: (strategy, labels bought, value) of thin lines behind the others, e.g. one for each seed.
+        level: a value that a dashed line marks.
     """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     with figure(name, width, height) as (fig, titles):
         ax = _axes(fig, 40, 8, 24, 24)
+        if level is not None:
+            ax.axhline(level, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        for strategy, x, y in faint:
+            ax.plot(x, y, color=palette[strategy], linewidth=0.9, alpha=0.45, zorder=2)
         for k, (strategy, (x, y)) in enumerate(lines.items()):
             gid = f"line-{k}"
             titles[gid] = strategy

@@ -57,8 +57,38 @@ def samples(
 
 
 def _items(run: Run, t: int, simulation: Simulation, classes: Sequence[str]) -> list[dict[str, Any]]:
-    ids = run.state.asks[t].ids[:EACH]
+    items = pictured(run.state.asks[t].ids[:EACH], simulation)
+    for item in items:
+        label, truth = told(run, item["id"], simulation, classes)
+        item["wrong"] = bool(truth)
+        item["caption"] = f"round {t} · {label}" + (f" (is {truth})" if truth else "")
+        item["alt"] = f"sample {item['id']}, labelled {label}"
+    return items
+
+
+def told(run: Run, i: int, simulation: Simulation, classes: Sequence[str]) -> tuple[str, str]:
+    """Return a sample's label as a person reads it ("pass" without one), and the true class where that is another."""
+    answer = run.state.answers.get(i)
+    truth = int(simulation.truth[i])
+    if answer is None and i in simulation.task.given.ids:
+        return classes[truth], ""
+    said = None if answer is None else answer.label
+    return "pass" if said is None else classes[said], "" if said in (None, truth) else classes[truth]
+
+
+def pictured(ids: Sequence[int], simulation: Simulation, longest: int = LONGEST) -> list[dict[str, Any]]:
+    """Return {id, image, words} of each sample: image or words is None, both where its modality is missing.
+
+    [] where no modality can be shown, or where the data have no such sample.
+
+    Args:
+        ids: in the order of showing.
+        simulation: the data.
+        longest: pixels of a thumbnail's longer side.
+    """
     task = simulation.task
+    if not ids or not all(0 <= i < len(task.data) for i in ids):
+        return []
     batch = task.data.batch(np.array(ids, dtype=np.int64))
     shown = next(
         (m for m in task.data.modalities if drawable(batch[m]) or batch[m].dtype.kind in "TUO"), None
@@ -67,19 +97,13 @@ def _items(run: Run, t: int, simulation: Simulation, classes: Sequence[str]) -> 
         return []
     present = batch.get("present")
     column = task.data.modalities.index(shown)
-    items = []
+    items: list[dict[str, Any]] = []
     for k, i in enumerate(ids):
-        answer = run.state.answers.get(i)
-        said = None if answer is None else answer.label
-        label = "pass" if said is None else classes[said]
-        wrong = said is not None and said != int(simulation.truth[i])
-        caption = f"round {t} · {label}" + (f" (is {classes[int(simulation.truth[i])]})" if wrong else "")
-        item: dict[str, Any] = {"caption": caption, "wrong": wrong, "image": None, "words": None,
-                                "alt": f"sample {i}, labelled {label}"}  # fmt: skip
+        item: dict[str, Any] = {"id": i, "image": None, "words": None}
         if present is None or present[k, column]:
             value = batch[shown][k]
             if drawable(batch[shown]):
-                item["image"] = png(value)
+                item["image"] = png(value, longest)
             else:
                 item["words"] = str(value)[:WORDS]
         items.append(item)
@@ -93,11 +117,12 @@ def drawable(values: NDArray[Any]) -> bool:
     return min(values.shape[1:3]) >= 2 and (values.ndim == 3 or values.shape[3] == 3)
 
 
-def png(image: NDArray[Any]) -> str:
+def png(image: NDArray[Any], longest: int = LONGEST) -> str:
     """Return an image as a data address: uint8 and floats in [0, 1] as they are, other floats by a perceptual map.
 
     Args:
         image: (H, W) or (H, W, 3). Pictures larger than a thumbnail are scaled down, never up.
+        longest: pixels of a thumbnail's longer side.
     """
     from PIL import Image
 
@@ -109,8 +134,8 @@ def png(image: NDArray[Any]) -> str:
     else:
         pixels = np.clip(image, 0, 255).astype(np.uint8)
     picture = Image.fromarray(pixels)
-    if max(picture.size) > LONGEST:
-        picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    if max(picture.size) > longest:
+        picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
