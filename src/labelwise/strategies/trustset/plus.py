@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -31,8 +31,8 @@ class BralTPlus(BralT):
 
     Formula:
         score = Σ_y p_y w_y σ*(-ln p_y) ‖p - onehot(y)‖, w_y ∝ 1 / n_y of the labelled set; of the `over` b best, the
-        best one of each of b k-means clusters. While exp(H(mean p)) / C of the pool is at least `evenness`, classes look
-        balanced, and `otherwise` asks.
+        best one of each of b k-means clusters. While exp(H(mean p)) / C of the pool is at least `evenness`, and the labels of
+        its first round do not contradict even classes (χ² test, p >= `doubt`), `otherwise` asks.
     Cost:
         O(n C) time, k-means of `over` b samples into at most 500 clusters; O(over b D) memory; or that of `otherwise`.
         No rehearsals unless `reward` is above 0.
@@ -54,6 +54,7 @@ class BralTPlus(BralT):
     Attributes:
         otherwise: the strategy for pools that look balanced.
         evenness: exp(H) / C of the pool's mean probabilities, in [1 / C, 1], from which on they do; above 1: never.
+        doubt: below this p of the first labels' χ² test they do not, whatever the pool's probabilities say.
         balance: exponent of 1 / n_y; 0 for no balance.
         over: candidates for each sample of the batch, at least 1; 1 for no spreading.
         reward: how much one deviation of the predicted reward counts, in logarithms of the score; 0: nothing is learnt,
@@ -64,10 +65,12 @@ class BralTPlus(BralT):
 
     otherwise: Strategy = "cluster-margin"  # type: ignore[assignment]  # see `make`
     evenness: float = 0.94
+    doubt: float = 0.01
     balance: float = 1.0
     over: float = 3.0
     reward: float = 0.0
     least_correlation: float = 0.2
+    first: float | None = field(default=None, init=False, compare=False, repr=False)  # p of the first labels
 
     inner: ClassVar[tuple[str, ...]] = ("otherwise",)
 
@@ -78,6 +81,7 @@ class BralTPlus(BralT):
                 f"otherwise must be a Strategy; it is {self.otherwise!r}. labelwise.make takes names."
             )
         check_number(self.evenness, "evenness", 0)
+        check_number(self.doubt, "doubt", 0, 1)
         check_number(self.balance, "balance", 0)
         check_number(self.over, "over", 1)
         check_number(self.reward, "reward")
@@ -98,9 +102,11 @@ class BralTPlus(BralT):
 
     def state_dict(self) -> dict[str, State]:
         other = self.otherwise.state_dict()
-        return {**({"agent": self.agent} if self.agent else {}), **({"otherwise": other} if other else {})}
+        own: dict[str, State] = {"first": self.first} if self.first is not None else {}
+        return own | ({"agent": self.agent} if self.agent else {}) | ({"otherwise": other} if other else {})
 
     def load_state_dict(self, state: Mapping[str, State]) -> None:
+        self.first = state.get("first")
         self.agent = dict(state.get("agent", {}))
         self.otherwise.load_state_dict(state.get("otherwise", {}))
 
@@ -109,16 +115,16 @@ class BralTPlus(BralT):
         y = as_labels(view.labelled.need("y"), view.n_classes, "y of the labelled samples")
         weights = balancing_weights(y, view.n_classes, self.balance)
         probs = view.pool.need("probs")
+        if self.first is None:
+            self.first = even_chance(y, view.n_classes)
         even = evenness(probs)
-        if even >= self.evenness:
+        notes: dict[str, Any] = {"evenness": round(even, 4), "even first labels, p": round(self.first, 4)}
+        if even >= self.evenness and self.first >= self.doubt:
             other = self.otherwise.propose(view.only(self.otherwise.needs), n, rng)
-            return replace(other, notes={**other.notes, "evenness": round(even, 4)})
+            return replace(other, notes={**other.notes, **notes})
+        notes["class weights"] = [round(float(w), 4) for w in weights[:1000]]
         lam = self.lam if self.curriculum else None
         scores = expected_trust(probs, class_weights=weights, lam=lam, tau=self.tau)
-        notes: dict[str, Any] = {
-            "evenness": round(even, 4),
-            "class weights": [round(float(w), 4) for w in weights[:1000]],
-        }
         if self.reward > 0:
             tilt, told = self._tilt(view, y, n, rng)
             scores, notes = scores * np.exp(tilt), notes | told
@@ -155,6 +161,17 @@ def evenness(probs: Any) -> float:
     mean = np.asarray(np.mean(probs, axis=0, dtype=np.float64))
     entropy = -np.sum(mean * np.log(np.maximum(mean, np.finfo(float).tiny)))
     return float(np.exp(entropy)) / mean.size
+
+
+def even_chance(y: NDArray[np.int64], n_classes: int) -> float:
+    """Return the p-value of Pearson's χ² test that labels come from even classes; 1 without labels or with one class."""
+    from scipy.special import chdtrc
+
+    if not len(y) or n_classes < 2:
+        return 1.0
+    expected = len(y) / n_classes
+    counts = np.bincount(y, minlength=n_classes)
+    return float(chdtrc(n_classes - 1, np.square(counts - expected).sum() / expected))
 
 
 def spread(scores: Floats, x: Any, n: int, over: float, rng: np.random.Generator) -> NDArray[np.int64]:
