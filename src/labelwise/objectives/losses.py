@@ -82,7 +82,5 @@ def _weigh(loss: Tensor, tau: float, lam: float) -> tuple[Tensor, Tensor]:
     for _ in range(steps):
         off = u + torch.expm1(-u) - delta * torch.exp(-u)
         u = u - off / (u - (u + 1) * off / (2 * u))
-    w = (u - 1).masked_fill(easy, -1.0)
-    # e^-W = W / (β/2), which keeps its digits where W is large
-    weight = torch.where(w > 1, 2 * w / beta, torch.exp(-w)).masked_fill(easy, math.e).masked_fill(far, 0.0)
-    return weight, w.masked_fill(far, math.inf)
+    w = (u - 1).masked_fill(easy, -1.0).masked_fill(far, math.inf)
+    return torch.exp(-w).masked_fill(easy, math.e), w
