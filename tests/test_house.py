@@ -100,8 +100,7 @@ def test_imports_only_go_down(path):
         allowed = (
             any(there == m or there.startswith(m + ".") for m in may)
             or there == room_of(module) + ".base"
-            or there.startswith("strategies.trustset.")
-            and module.startswith("strategies.trustset.")
+            or (there.startswith("strategies.trustset.") and module.startswith("strategies.trustset."))
         )
         assert allowed, f"`{module}` imports `{there}`: {room_of(module)} may import {sorted(may)}"
 
