@@ -172,6 +172,47 @@ def selection() -> list[str]:
     return [*lines, origin(r), ""]
 
 
+def bralt() -> list[str]:
+    """What a round of BRAL-T costs, and rivals beside it; nothing before it was measured."""
+    if not (RESULTS / "bralt.json").exists():
+        return []
+    r = read("bralt")
+    lines = ["## A round of BRAL-T", ""]
+    if "phases" in r:
+        p = r["phases"]
+        names = list(next(iter(p["rows"].values()))["seconds"])
+        body = [
+            [
+                classes, *(f"{row['seconds'][name]:.2f}" for name in names), f"{row['total']:.1f}", f"{row['target']:.0f}",
+                f"{row['extra_mb']:.0f}",
+            ]
+            for classes, row in p["rows"].items()
+        ]  # fmt: skip
+        lines += [
+            f"All but the classifier's own training, with the defaults: |L| = {p['labelled']:,}, a pool of {p['pool']:,}, "
+            f"D = {p['width']}, {p['threads']} threads; seconds, median.", "",
+            *rows(["classes", *names, "all", "target", "extra MB"], body), origin(p), "",
+        ]  # fmt: skip
+    if "overhead" in r:
+        o = r["overhead"]
+        methods = list(next(iter(o["rows"].values()))["methods"])
+        body = [
+            [
+                f"{int(size):,}", f"{row['plain fit']:.1f}",
+                *(f"{row['methods'][name]['adds']:.1f}" for name in methods),
+            ]
+            for size, row in o["rows"].items()
+        ]  # fmt: skip
+        lines += [
+            f"What a round takes beyond training the plain classifier: what the recipe trains beside it, and the choice of "
+            f"{o['batch']} of {o['pool']:,} images of Fashion-MNIST (strided CNN of width {o['network']['width']}, "
+            f"{o['epochs']} epochs, {o['threads']} threads); seconds. Inference is not counted: all of them need it. BRAL-T's "
+            "rehearsals grow with the labels; VAAL and WAAL train on the pool.", "",
+            *rows(["labels", "plain training", *(f"`{name}` adds" for name in methods)], body), origin(o), "",
+        ]  # fmt: skip
+    return lines
+
+
 def planning() -> list[str]:
     """Forecasts of memory beside what was measured."""
     r = read("planning")
@@ -206,7 +247,7 @@ def page() -> str:
         "and all runs. Machines differ and were not always quiet: believe the ratios, which were taken within one run. What "
         "strategies buy is on [its own page](systems/uncertainty-results.md).", "",
     ]  # fmt: skip
-    for part in (start, overhead, scoring, selection, planning, scaling, training):
+    for part in (start, overhead, scoring, selection, bralt, planning, scaling, training):
         lines += part()
     return "\n".join(lines).rstrip() + "\n"
 
