@@ -46,10 +46,11 @@ def quick_kmeans(
     if k == 1:
         return np.zeros(n, np.int64)
     rows = rows.about_mean()
-    drawn = np.arange(n) if n <= most else np.sort(rng.choice(n, max(most, k), replace=False))
+    every = n <= max(most, k)
+    drawn = slice(None) if every else np.sort(rng.choice(n, max(most, k), replace=False))
     sample = _taken(rows, drawn)
     centres = sample[_seeds(sample, k, rng)]
-    members = np.full(drawn.size, k)  # of none yet
+    members = np.full(len(sample), k)  # of none yet
     sums = np.zeros((k + 1, sample.shape[1]), sample.dtype)
     for _ in range(iterations):
         found = _nearest(sample, centres)
@@ -64,7 +65,7 @@ def quick_kmeans(
         counts = np.bincount(members, minlength=k)
         here = counts > 0  # a centre without members stays where it is
         centres[here] = sums[:k][here] / counts[here, None].astype(sample.dtype)
-    if drawn.size < n or not iterations:
+    if not (every and iterations):
         members = np.empty(n, np.int64)
         for part in rows.blocks(k):
             members[part] = _nearest(_taken(rows, part), centres)
