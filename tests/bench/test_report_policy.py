@@ -120,6 +120,16 @@ def test_a_kept_agent_does_not_count_as_one_without_empty_clusters() -> None:
     assert (row.cells[0].text, row.cells[1].text) == ("25 %", "200")
 
 
+def test_without_a_known_correlation_there_is_no_chart_and_with_one_there_is_a_dot() -> None:
+    unknown, one = (
+        told([run("bral-t", 0, CURVE, noted={1: {"reward correlation": value}})])["health"]
+        for value in (None, 0.5)
+    )
+    assert unknown["panels"] == []
+    assert "<use" in one["panels"][0]  # a marker
+    assert "<use" not in told([bral()])["health"]["panels"][1]
+
+
 @pytest.mark.parametrize(
     "overall, within, verdict",
     [

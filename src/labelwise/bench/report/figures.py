@@ -226,6 +226,8 @@ def small_multiple(
                 y,
                 color=palette[strategy],
                 linewidth=1.8,
+                marker="o" if level is not None and len(x) == 1 else None,  # a line of one point is nothing
+                markersize=4,
                 gid=gid,
                 zorder=3 if strategy != REFERENCE else 2,
             )

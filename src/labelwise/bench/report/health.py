@@ -131,6 +131,8 @@ def _signed(value: float) -> str:
 
 def _panels(told: Sequence[Health], palette: Mapping[str, str], name: str) -> list[Markup]:
     both = [h.values[part] for h in told for part in (OVERALL, WITHIN)]
+    if not any(np.isfinite(values).any() for values in both):
+        return []
     low, high = figures.spread([*both, np.zeros(1)])
     panels = []
     for part, title in ((OVERALL, "reward correlation, overall"), (WITHIN, "… within clusters")):
