@@ -18,6 +18,7 @@ TABLE: dict[str, tuple[str, dict[str, Any]]] = {
     "strided-cnn": ("labelwise.models.torch:TorchRecipe", {"network": "strided-cnn"}),
     "resnet18": ("labelwise.models.torch:TorchRecipe", {"network": "resnet18"}),
     "mlp": ("labelwise.models.torch:TorchRecipe", {"network": "mlp"}),
+    "multimodal": ("labelwise.models.multimodal.recipe:MultimodalRecipe", {}),
     "dfal": ("labelwise.models.dfal:DfalRecipe", {"network": "cnn"}),
     "fine-tune": ("labelwise.models.finetune:FineTuneRecipe", {}),
     "ensemble": ("labelwise.models.ensemble:EnsembleRecipe", {}),

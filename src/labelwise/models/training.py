@@ -19,6 +19,8 @@ from labelwise.models.device import PRECISIONS, autocast, can_fuse, pick_precisi
 from labelwise.objectives.losses import super_loss
 
 Prepare = Callable[[Tensor], Tensor]  # (b, ...) as held -> what the network reads
+# (the network's answer, (b,) labels, the epoch from 0) -> what a step lowers and the mean loss to report, both ()
+Objective = Callable[[Any, Tensor, int], tuple[Tensor, Tensor]]
 OPTIMISERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
 _TELL_EVERY = 20  # batches
@@ -145,18 +147,19 @@ def train(
     y: Tensor,
     training: Training,
     generator: torch.Generator,
-    prepare: Prepare,
+    prepare: Callable[[Tensor], Any],
     *,
     validation: tuple[Tensor, Tensor] | None = None,
     optimiser_state: Mapping[int, Any] | None = None,
     progress: Progress | None = None,
+    objective: Objective | None = None,
 ) -> Trained:
     """Train `network` in place and return optimiser and diagnostics; it is left in eval mode.
 
     Dropout draws from torch's global generator: see `labelwise.models.device.seeded`.
 
     Args:
-        network: on the device; returns logits or (logits, embedding).
+        network: on the device; returns logits, or a tuple that begins with them.
         x: (n, ...) on the device, in whatever form `prepare` reads.
         y: (n,) class indices, on the device.
         training: how.
@@ -165,6 +168,7 @@ def train(
         validation: (x, y) for early stopping.
         optimiser_state: from a former training of the same network.
         progress: told (batches done, batches in all).
+        objective: what to lower; None: `task_loss` of the logits.
 
     Raises:
         TrainingError: the loss is no number.
@@ -192,8 +196,13 @@ def train(
                 group["lr"] = training.rate(step, len(sizes))
             batch, labels = prepare(augmented(x.index_select(0, rows), training, generator)), y[rows]
             with autocast(device, precision):
-                logits = logits_of(network(batch)).float()
-                lowered, loss = task_loss(logits, labels, training)
+                answer = network(batch)
+                logits = logits_of(answer).float()
+                lowered, loss = (
+                    task_loss(logits, labels, training)
+                    if objective is None
+                    else objective(answer, labels, epoch)
+                )
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(scaler.scale(lowered))
             if training.clip is not None:
@@ -257,12 +266,14 @@ def mean_of(losses: Tensor, n_classes: int, training: Training) -> Tensor:
     return losses.mean()
 
 
-def logits_of(answer: Tensor | tuple[Tensor, Tensor]) -> Tensor:
-    """Return the logits of a network that answers them alone or with an embedding."""
+def logits_of(answer: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """Return the logits of a network that answers them alone, or first with an embedding and more."""
     return answer[0] if isinstance(answer, tuple) else answer
 
 
-def mean_loss(network: nn.Module, x: Tensor, y: Tensor, prepare: Prepare, block: int) -> float:
+def mean_loss(
+    network: nn.Module, x: Tensor, y: Tensor, prepare: Callable[[Tensor], Any], block: int
+) -> float:
     """Return the mean cross-entropy of labelled samples in eval mode."""
     network.eval()
     with torch.inference_mode():

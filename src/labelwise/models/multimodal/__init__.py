@@ -1,0 +1,1 @@
+"""Networks for samples with several modalities: an encoder and an evidential head each, and one answer of all."""

@@ -1,0 +1,130 @@
+"""One network for several modalities: encoders, evidential heads, and one answer of all."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from labelwise.models.multimodal.fusion import fuse
+
+
+class Read(NamedTuple):
+    """A batch as the network reads it."""
+
+    parts: tuple[Tensor, ...]  # M of (b, ...); rows of what is missing are never looked at
+    present: Tensor  # (b, M) bool
+
+
+class Told(NamedTuple):
+    """What the network answers a batch."""
+
+    logits: Tensor  # (b, C); their softmax is the answer
+    embedding: Tensor  # (b, D) what the last linear layers read
+    scores: Tensor  # (b, M, C) of the modalities' heads, before the temperature and softplus
+    evidence: Tensor  # (b, M, C) at least 0, and 0 where a modality is missing
+    modal: Tensor  # (b, M, width) projections, 0 where a modality is missing
+    there: Tensor  # (b, M) bool, which modalities were read
+    opinion: Tensor | None  # (b, C) fused evidence; None where a head answers
+
+
+class Branch(nn.Module):
+    """What one modality passes: its encoder, a learned linear map to the common width, and a linear head.
+
+    Args:
+        encoder: (b, ...) -> (b, into).
+        into: the width of what it answers.
+        width: of the projection.
+        n_classes: C.
+    """
+
+    def __init__(self, encoder: nn.Module, into: int, width: int, n_classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projection = nn.Linear(into, width)
+        self.head = nn.Linear(width, n_classes)
+
+    def forward(self, x: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
+        """Return projections (b, width), 0 where `there` (b,) says no, and the head's scores (b, C).
+
+        The encoder sees none of the missing samples: its batch norm would compare the others with them.
+        """
+        rows = there.nonzero()[:, 0]
+        read = x.index_select(0, rows)
+        if len(rows) == 1 and self.training:  # batch norm compares samples: one sample is shown twice
+            read = read.expand(2, *x.shape[1:])
+        if len(rows):
+            known = self.projection(self.encoder(read))[: len(rows)].float()
+        else:
+            known = x.new_zeros((0, self.projection.out_features), dtype=torch.float32)
+        modal = known.new_zeros((len(x), known.shape[1])).index_copy(0, rows, known)
+        return modal, self.head(modal).float()
+
+
+class MultimodalNetwork(nn.Module):
+    """Answers from whichever modalities a sample has; softplus makes evidence of each modality.
+
+    With fusion "head" the projections' weighted mean, over the modalities that are there, passes a layer with ReLU and
+    a linear head. With a rule of `labelwise.models.multimodal.fusion` the evidence is fused, the logits are ln α, so
+    that their softmax is the Dirichlet mean, and the embedding is the projections side by side, which the heads read.
+
+    Args:
+        branches: one a modality.
+        trunk: (b, width) -> (b, D) and then
+        head: (b, D) -> (b, C); None under a rule, both.
+        weights: (M,) above 0, summing to 1.
+        learned: (M,) bool, which modalities any training sample has; the others are never read.
+        fusion: "head" or a rule.
+        modality_dropout: probability that a modality is kept out of the fusion while training; never all of a sample.
+
+    Attributes:
+        temperature: (M,) T of each modality, which its evidence is softplus(score / T) of.
+    """
+
+    weights: Tensor
+    learned: Tensor
+    temperature: Tensor
+
+    def __init__(
+        self,
+        branches: list[Branch],
+        trunk: nn.Module | None,
+        head: nn.Module | None,
+        *,
+        weights: Tensor,
+        learned: Tensor,
+        fusion: str,
+        modality_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+        self.trunk, self.head = trunk, head
+        self.fusion, self.modality_dropout = fusion, modality_dropout
+        self.register_buffer("weights", weights)
+        self.register_buffer("learned", learned)
+        self.register_buffer("temperature", torch.ones(len(branches)))
+
+    def forward(self, read: Read) -> Told:
+        there = read.present & self.learned
+        told = [
+            branch(part, there[:, m])
+            for m, (branch, part) in enumerate(zip(self.branches, read.parts, strict=True))
+        ]
+        modal, scores = (torch.stack(found, dim=1) for found in zip(*told, strict=True))
+        evidence = softplus(scores / self.temperature[:, None]) * there[..., None]
+        fused = self._kept(there)
+        if self.trunk is None or self.head is None:
+            opinion = fuse(self.fusion, evidence, fused, self.weights)
+            return Told(torch.log1p(opinion), modal.flatten(1), scores, evidence, modal, there, opinion)
+        share = self.weights * fused
+        share = share / share.sum(1, keepdim=True).clamp(min=torch.finfo(share.dtype).tiny)
+        embedding = self.trunk((share[..., None] * modal).sum(1))
+        return Told(self.head(embedding), embedding, scores, evidence, modal, there, None)
+
+    def _kept(self, there: Tensor) -> Tensor:
+        if not self.training or self.modality_dropout == 0:
+            return there
+        kept = there & (torch.rand(there.shape, device=there.device) >= self.modality_dropout)
+        return torch.where(kept.any(1, keepdim=True), kept, there)
