@@ -2,6 +2,7 @@
 
 python benchmarks/bralt_evidence.py --jobs 2                    # whatever is not measured yet: hours on two cores
 python benchmarks/bralt_evidence.py --only digits --jobs 2      # one set, or one method, or both
+python benchmarks/bralt_evidence.py --plus --jobs 2             # the ablations of bral-t-plus, on sets of their own
 python benchmarks/bralt_evidence.py --docs                      # only the docs' page, from the committed results
 
 Runs that the committed results hold are not run again; each says which commit made it. All methods share start batches
@@ -27,7 +28,8 @@ from labelwise.functional.curves import aubc, paired_difference, penalty_matrix,
 from record import RESULTS, provenance, write
 from shelf import DOCS, watch
 
-NAME = "bralt-evidence"
+EVIDENCE, PLUS = "bralt-evidence", "bralt-plus"  # results
+PROTOCOLS = {EVIDENCE: "bral-t/evidence", PLUS: "bral-t/plus"}
 OURS = ("bral-t", "bral-t-plus")
 ABLATIONS = ("without-curriculum", "diff-set", "pseudo-score")
 HEALTH = ("reward correlation", "reward correlation within clusters", "share of clusters without TrustSet")
@@ -53,15 +55,15 @@ def row_of(run: Run, cases: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def held() -> dict[str, dict[str, Any]]:
+def held(name: str) -> dict[str, dict[str, Any]]:
     """Return the committed runs by the id of their spec."""
-    file = RESULTS / f"{NAME}.json"
+    file = RESULTS / f"{name}.json"
     return dict(json.loads(file.read_text())["runs"]) if file.exists() else {}
 
 
-def measure(bench: Bench, folder: Path, jobs: int, collect: bool) -> None:
+def measure(name: str, bench: Bench, folder: Path, jobs: int, collect: bool) -> None:
     """Run what is neither committed nor finished (unless only collecting), and write everything."""
-    known = held()
+    known = held(name)
     if not collect:
         wanted = [spec for spec in bench.specs if spec.id not in known]
         done = launch(
@@ -80,10 +82,10 @@ def measure(bench: Bench, folder: Path, jobs: int, collect: bool) -> None:
             known[spec.id] = row_of(read_run(run_file(folder, spec)), dict(cases))
     content = {
         "what": "test accuracy after every round; health: " + ", ".join(HEALTH) + " of every ask",
-        "protocol": "bral-t/evidence",
+        "protocol": PROTOCOLS[name],
         "runs": dict(sorted(known.items(), key=lambda item: _place(item[1]))),
     }
-    path = write(NAME, content)
+    path = write(name, content)
     # one run a line: numbers of a curve under one another would be thousands of lines
     lines = [f'  "{key}": {json.dumps(row)}' for key, row in content["runs"].items()]
     whole = json.loads(path.read_text())
@@ -173,14 +175,13 @@ def _told(found: tuple[float, float | None, float | None, int]) -> str:
 
 def page() -> str:
     """Return the docs' page, from the committed results alone."""
-    content = json.loads((RESULTS / f"{NAME}.json").read_text())
-    table = Table(content["runs"].values())
+    table = Table(held(EVIDENCE).values())
     everywhere = [m for m in table.methods(table.sets[0]) if all(m in table.methods(s) for s in table.sets)]
     ranks = table.ranks(everywhere)
     lines = [
         "# BRAL-T beside its rivals", "",
         "Ten sets that two cores can finish, all methods with the same start batches and seeds of fits. Made by "
-        f"`python benchmarks/bralt_evidence.py`; every curve is in `benchmarks/results/{NAME}.json`, the sizes in the protocol "
+        f"`python benchmarks/bralt_evidence.py`; every curve is in `benchmarks/results/{EVIDENCE}.json`, the sizes in the protocol "
         "`bral-t/evidence`. AUBC is the mean accuracy over the labels bought, on test data that nothing but these tables has "
         "seen. Intervals are 95 %, paired by seed; bold where they exclude 0 (no correction for many comparisons: read "
         "single bold cells with care). Where methods have unequal numbers of seeds, compare the differences, not the means.", "",
@@ -229,7 +230,33 @@ def page() -> str:
         cells = [f"{tested[k, j]:.1f} / {wins[k, j]}" if j != k else "" for j in order]
         lines.append(f"| `{names[i]}` | {' | '.join(cells)} |")
     lines.append(f"| **mean of the column** | {' | '.join(f'{tested[:, j].mean():.2f}' for j in order)} |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", *ablations(), ""])
+
+
+def ablations() -> list[str]:
+    """Return what each part of bral-t-plus is worth, on the sets that it was designed on."""
+    table = Table(held(PLUS).values())
+    methods = table.methods(table.sets[0])
+    head = [f"{name} ({len(table.seeds(name, 'never-otherwise'))} seeds)" for name in table.sets]
+    lines = [
+        "## What each part of bral-t-plus is worth", "",
+        "AUBC minus that of `never-otherwise`, which is bral-t-plus where it does not leave balanced pools to cluster-margin, in "
+        "points, paired by seed, on the three sets of the protocol `bral-t/plus`. These sets chose the design: read them as the "
+        "reasons, and the tables above as the test. Every curve is in "
+        f"`benchmarks/results/{PLUS}.json`, made by `python benchmarks/bralt_evidence.py --plus`.", "",
+        f"| method | {' | '.join(head)} |", f"|:--{'|--:' * len(head)}|",
+    ]  # fmt: skip
+    for m in sorted(methods, key=lambda m: m != "never-otherwise"):
+        cells = []
+        for name in table.sets:
+            own = 100 * table.areas(name, m, table.seeds(name, m)).mean() if table.seeds(name, m) else np.nan
+            cells.append(
+                f"{own:.2f} %"
+                if m == "never-otherwise"
+                else _told(table.difference(name, m, "never-otherwise"))
+            )
+        lines.append(f"| `{m}` | {' | '.join(cells)} |")
+    return lines
 
 
 def main() -> None:
@@ -237,14 +264,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("runs/bral-t-evidence"))
+    parser.add_argument("--folder", type=Path, help="where runs lie; default: runs/NAME of the protocol")
+    parser.add_argument("--plus", action="store_true", help="the ablations of bral-t-plus")
     parser.add_argument("--only", action="append", default=[], help="a set or a method; may be repeated")
     parser.add_argument("--collect", action="store_true", help="run nothing: take in what the folder holds")
     parser.add_argument("--docs", action="store_true", help="only write the docs' page")
     asked = parser.parse_args()
     if not asked.docs:
-        bench = read_bench(find("bral-t/evidence"), only=asked.only)
-        measure(bench, asked.folder, asked.jobs, asked.collect)
+        name = PLUS if asked.plus else EVIDENCE
+        bench = read_bench(find(PROTOCOLS[name]), only=asked.only)
+        measure(name, bench, asked.folder or Path("runs") / bench.name, asked.jobs, asked.collect)
     (DOCS / "systems" / "bral-t-results.md").write_text(page())
 
 
