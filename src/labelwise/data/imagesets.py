@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array, as_labels
+from labelwise.data.audio import loudness_bytes
 from labelwise.data.files import read_idx, read_npz
 from labelwise.data.shaping import Builder
 from labelwise.data.splits import TEST, TRAIN, VALIDATION, Samples
@@ -267,8 +268,9 @@ def _fsdd() -> Samples:
     file = set_file("fsdd", "fsdd", "fsdd_logmel.npz", "arrays logmel, label, is_test, class_names")
     x, y, is_test, names = take(read_npz(file), ("logmel", "label", "is_test", "class_names"), file)
     # decibels below the loudest moment of the clip, floor -80
-    audio = np.rint(np.clip(x.astype(np.float32) / 80 + 1, 0, 1) * 255).astype(np.uint8)
-    return Samples("fsdd", {"audio": audio}, y.astype(np.int64), tuple(map(str, names)), where_test(is_test))
+    return Samples(
+        "fsdd", {"audio": loudness_bytes(x)}, y.astype(np.int64), tuple(map(str, names)), where_test(is_test)
+    )
 
 
 mnist = Builder(_mnist)  # "image" uint8 (n, 28, 28); parity=True is the odd-even task

@@ -111,8 +111,8 @@ def blame(bad: Mapping[str, str] | Sequence[tuple[str, str]], on_bad: OnBad, tot
         )
 
 
-def listing(root: Root) -> list[str]:
-    """Return the images below the root as sorted relative paths; hidden files and folders are passed over."""
+def listing(root: Root, suffixes: frozenset[str] = SUFFIXES, what: str = "images") -> list[str]:
+    """Return the files below the root that end so, as sorted relative paths; hidden ones are passed over."""
     found = []
     for folder, inner, files in os.walk(root.folder, followlinks=False):
         inner[:] = [name for name in inner if not name.startswith(".")]
@@ -120,10 +120,10 @@ def listing(root: Root) -> list[str]:
         found += [
             name if below == "." else f"{below}/{name}"
             for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes
         ]
     if not found:
-        raise InputError(f"{root.folder} must hold images ({', '.join(sorted(SUFFIXES))}); it holds none.")
+        raise InputError(f"{root.folder} must hold {what} ({', '.join(sorted(suffixes))}); it holds none.")
     return sorted(found)
 
 
