@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from labelwise.checks import check_name
+from labelwise.data.audio import audio_folder, log_mel, read_audio
 from labelwise.data.base import ArrayDataset, Dataset, Labelled, Task
 from labelwise.data.columns import Columns
 from labelwise.data.download import PUBLIC, DownloadError, download
@@ -14,6 +15,7 @@ from labelwise.data.files import read_idx, read_npz, read_table
 from labelwise.data.own import Source, folder_task, image_folder
 from labelwise.data.tables import table_simulation, table_task
 from labelwise.data.truth import Simulation
+from labelwise.data.weakening import corrupted, missing
 from labelwise.errors import InputError, did_you_mean
 
 __all__ = [
@@ -27,10 +29,15 @@ __all__ = [
     "Simulation",
     "Source",
     "Task",
+    "audio_folder",
+    "corrupted",
     "download",
     "folder_task",
     "image_folder",
+    "log_mel",
     "make",
+    "missing",
+    "read_audio",
     "read_idx",
     "read_npz",
     "read_table",
@@ -59,7 +66,11 @@ TABLE: dict[str, str] = {
     "banking77": "labelwise.data.othersets:banking77",
     "womens-reviews": "labelwise.data.othersets:womens_reviews",
     "womens-departments": "labelwise.data.othersets:womens_departments",
+    "digit-pairs": "labelwise.data.pairedsets:digit_pairs",
+    "phone-watch-har": "labelwise.data.pairedsets:phone_watch_har",
+    "mulberry": "labelwise.data.pairedsets:mulberry",
     "image-folder": "labelwise.data.own:image_folder",
+    "audio-folder": "labelwise.data.audio:audio_folder",
     "table": "labelwise.data.tables:table_simulation",
 }
 

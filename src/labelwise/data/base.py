@@ -71,6 +71,45 @@ class ArrayDataset:
 
 
 @dataclass(frozen=True, eq=False)
+class Gathered:
+    """A dataset some of whose modalities are rows of larger arrays, looked up batch by batch.
+
+    Attributes:
+        data: the samples; of the modalities in `sources` it holds row numbers, (n,).
+        sources: modality -> (N, ...).
+
+    Raises:
+        InputError: a row number is outside its source.
+    """
+
+    data: Dataset
+    sources: Mapping[str, Array]
+
+    def __post_init__(self) -> None:
+        rows = self.data.batch(np.arange(len(self.data)))
+        for name, source in self.sources.items():
+            if rows[name].size and not 0 <= rows[name].min() <= rows[name].max() < len(source):
+                raise InputError(
+                    f"Rows of {name!r} must be in [0, {len(source)}); they run from {rows[name].min()} to "
+                    f"{rows[name].max()}."
+                )
+        object.__setattr__(self, "sources", {name: frozen(source) for name, source in self.sources.items()})
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return self.data.modalities
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batch(self, ids: Ids) -> Mapping[str, Array]:
+        return {
+            name: self.sources[name][values] if name in self.sources else values
+            for name, values in self.data.batch(ids).items()
+        }
+
+
+@dataclass(frozen=True, eq=False)
 class Labelled:
     """Ids with their labels: ids (n,), y (n,) class indices."""
 

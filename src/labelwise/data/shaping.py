@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, TypeVar, Unpack, cast
 
 from labelwise.data.draws import Initial
 from labelwise.data.splits import Samples, build
 from labelwise.data.truth import Simulation
+from labelwise.data.weakening import Corruption, Part
 
 F = TypeVar("F", bound=Callable[..., Simulation])
 
@@ -28,6 +29,9 @@ class Shape(TypedDict, total=False):
     imbalance: bool
     initial: Initial | None
     initial_size: int
+    corrupt: Corruption | Sequence[Corruption] | None
+    missing: Mapping[str, float] | None
+    missing_parts: Sequence[Part]
 
 
 def shaped(**defaults: Unpack[Shape]) -> Callable[[F], F]:

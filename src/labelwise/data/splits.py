@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array, as_labels, check_count, check_name
-from labelwise.data.base import NOBODY, ArrayDataset, Ids, Labelled, Task
+from labelwise.data.base import NOBODY, ArrayDataset, Dataset, Gathered, Ids, Labelled, Task
 from labelwise.data.draws import (
     Initial,
     carve,
@@ -21,6 +21,7 @@ from labelwise.data.draws import (
     stratified,
 )
 from labelwise.data.truth import Simulation
+from labelwise.data.weakening import Corruption, Part, weakened
 from labelwise.errors import InputError
 from labelwise.seeds import generator
 
@@ -41,6 +42,8 @@ class Samples:
         part: (n,) TRAIN, VALIDATION, TEST or UNUSED.
         features: (n, F) label-free vectors, or None.
         present: (n, M) which modalities a sample has, or None if all.
+        sources: modality -> (N, ...); where it is given, `arrays[modality]` are (n,) rows of it that are looked
+            up batch by batch, so that what stands in many samples lies in memory once.
         keys: a name for each sample, or empty.
         bad: (key, reason) of samples that could not be read.
     """
@@ -52,6 +55,7 @@ class Samples:
     part: NDArray[np.int8]
     features: Array | None = None
     present: Array | None = None
+    sources: Mapping[str, Array] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
     bad: tuple[tuple[str, str], ...] = ()
 
@@ -101,12 +105,15 @@ def build(
     imbalance: bool = False,
     initial: Initial | None = None,
     initial_size: int = INITIAL,
+    corrupt: Corruption | Sequence[Corruption] | None = None,
+    missing: Mapping[str, float] | None = None,
+    missing_parts: Sequence[Part] = ("train",),
 ) -> Simulation:
     """Return a task cut from a labelled data set, and its truth.
 
     The order: classes, then long tail or imbalance (training part only), then the validation part and the
     pool's size, then the samples labelled beforehand. Samples of no part are dropped; those that stay keep their order, and their place is their id. The
-    official test part changes by `classes`, `parity` and `test_size` only.
+    official test part changes by `classes`, `parity`, `test_size`, `corrupt` and `missing` only.
 
     Args:
         samples: where to cut from.
@@ -126,6 +133,10 @@ def build(
             more frequent half; "twisted-rare", the reverse. None: nobody is labelled beforehand, and a campaign
             buys its own random start. See `labelwise.data.draws.initial_set`.
         initial_size: how many; a campaign never counts them as bought.
+        corrupt: what makes a modality worse, `{modality, kind, amount}` and perhaps `parts`, or a list of such; see
+            `labelwise.data.weakening.corrupted`.
+        missing: modality -> share of samples that lack it; see `labelwise.data.weakening.missing`.
+        missing_parts: where: "train" (all but the test part), "test", or both.
 
     Raises:
         InputError: a parameter is out of range, fewer than two classes are left, or half of the classes have
@@ -185,7 +196,8 @@ def build(
     if test_size is not None:
         check_count(test_size, "test_size", 1)
         test = test[stratified(y[test], test_size, generator(seed, "data", "test"))]
-    return _cut(samples, y, names, train, validating, test, given)
+    whole = _cut(samples, y, names, train, validating, test, given)
+    return weakened(whole, corrupt, missing, missing_parts, seed)
 
 
 def _cut(
@@ -211,12 +223,13 @@ def _cut(
     def kept(array: Array) -> Array:
         return array if whole else array[keep]
 
+    data: Dataset = ArrayDataset(
+        {modality: kept(array) for modality, array in samples.arrays.items()},
+        None if samples.present is None else kept(samples.present),
+    )
     task = Task(
         name=samples.name,
-        data=ArrayDataset(
-            {modality: kept(array) for modality, array in samples.arrays.items()},
-            None if samples.present is None else kept(samples.present),
-        ),
+        data=Gathered(data, samples.sources) if samples.sources else data,
         classes=names,
         pool=renumbered(pool),
         validation=labelled(validation),
