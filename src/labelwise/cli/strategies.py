@@ -24,6 +24,8 @@ FIRST = {
     "dropout, an ensemble or a forest": ("bald", "batch-bald", "epig"),
     "millions of samples": ("margin", "coreset", "badge"),
 }
+# Strategies with a page of their own in the docs.
+PAGES = {"bral-t": "systems/bral-t.md", "bral-t-plus": "systems/bral-t.md#bral-t-plus"}
 
 
 def strategies_command(
@@ -189,6 +191,8 @@ def markdown() -> str:
         lines += [f"## `{page['name']}` {{#{page['name']}}}", "", page["idea"], ""]
         if page["more"]:
             lines += [page["more"], ""]
+        if page["name"] in PAGES:
+            lines += [f"[Step by step, with diagnostics and protocols]({PAGES[page['name']]}).", ""]
         lines += [f"- **Needs:** {_needs(page).replace(chr(10), '; ')}"]
         lines += [
             f"- **{title.capitalize()}:** {page[title].replace(chr(10) * 2, ' ')}"
