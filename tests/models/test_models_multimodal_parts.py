@@ -126,3 +126,27 @@ def test_bytes_and_floats_come_back_as_they_were():
         assert_array_equal(b, table[some])
         assert_array_equal(present, there[some])
     assert_array_equal(held.present(2), there)
+
+
+def test_modality_dropout_drops_its_share_and_never_all():
+    from labelwise.models.device import seeded
+    from labelwise.models.multimodal.network import Branch, MultimodalNetwork
+
+    branches = [Branch(torch.nn.Identity(), 2, 4, 3) for _ in range(3)]
+    network = MultimodalNetwork(
+        branches,
+        None,
+        None,
+        weights=torch.full((3,), 1 / 3),
+        learned=torch.ones(3, dtype=torch.bool),
+        fusion="mean",
+        modality_dropout=0.4,
+    )
+    there = torch.from_numpy(some(2000)[1])
+    with seeded(0, torch.device("cpu")):
+        kept = network.train()._kept(there)
+    assert (kept <= there).all() and kept.any(1).all()
+    whole = there.all(1)
+    # each is kept with 0.6, and all three with 0.4³ too, where none would be
+    assert_allclose(kept[whole].float().mean(), 0.6 + 0.4**3, atol=0.04)
+    assert torch.equal(network.eval()._kept(there), there)
