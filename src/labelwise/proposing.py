@@ -85,9 +85,10 @@ def _bad_rows(signals: Signals, part: str, who: str, on_bad_sample: OnBadSample)
         for array in value if isinstance(value, tuple) else (value,):
             rows = not_finite(array)
             if rows.size and on_bad_sample == "raise":
+                others = f", as do {rows.size - 1} rows more" if rows.size > 1 else ""
                 raise InputError(
                     f"{name} of the {part} samples: row {rows[0]} (id {signals.ids[rows[0]]}) holds a NaN or an "
-                    f"infinity, as do {rows.size - 1} rows more; {who} cannot read it. Mend or leave out these "
+                    f"infinity{others}; {who} cannot read it. Mend or leave out these "
                     'samples, or let them be left out: on_bad_sample="quarantine".'
                 )
             found.update(rows.tolist())

@@ -20,7 +20,7 @@ FIRST = {
     "no label yet, but features": ("typiclust", "prob-cover", "active-ft"),
     "few labels a class": ("typiclust", "regime", "max-herding"),
     "large batches": ("badge", "cluster-margin", "coreset"),
-    "rare classes that matter": ("galaxy", "base", "fl2mi"),
+    "rare classes that matter": ("bral-t-plus", "galaxy", "base", "fl2mi"),
     "dropout, an ensemble or a forest": ("bald", "batch-bald", "epig"),
     "millions of samples": ("margin", "coreset", "badge"),
 }
