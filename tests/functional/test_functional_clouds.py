@@ -172,6 +172,10 @@ def test_clouds_are_ruled_out_without_changing_the_answer(monkeypatch):
         clouds = [drawn(seed, i, n=8) + 3 * i * np.array([1, -1]) for i in (2, 0, 5, 1, 3, 4)]
         assert nearest_cloud(x, clouds) == found_by_looking_at_all(x, clouds)[1] == 1
     assert count <= 40
+    # spread out, points cost 30 on average however near the cloud: what was found rules out the others
+    count, wide = 0, 20 * drawn("wide", n=8, width=9)
+    assert nearest_cloud(wide, [wide + shift for shift in (8.0, 0.1, 9, 7)]) == 1
+    assert count == 1
     assert nearest_cloud(x, clouds[2:3]) == 0
 
 

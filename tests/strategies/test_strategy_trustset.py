@@ -157,6 +157,16 @@ def test_with_nothing_to_rehearse_cells_come_in_a_random_order():
         assert len(firsts) >= 4
 
 
+def test_a_random_order_favours_no_large_cell():
+    pool = np.array([[0.0, 0]] * 19 + [[9.0, 9]], np.float32)
+    known = {name: array[:1] for name, array in arrays()[1].items()}
+    lone = [
+        propose(({"embeddings": pool}, known), 1, seed=s, clusters=2, actions=1).rows[0] == 19
+        for s in range(40)
+    ]
+    assert 10 < sum(lone) < 30
+
+
 def test_it_finds_the_like_of_the_trust_set():
     """Doubtful labelled samples lie around one place: cells of the pool near it are asked for."""
     draws = rng("alike")

@@ -255,9 +255,11 @@ def test_agreement_by_hand():
     every, within = agreement(network, Episode(cells, np.arange(6), np.array([1.0, 2, 3, 6, 5, 4]), 0))
     # all: Σd² = 4 + 0 + 4, ρ = 1 - 6 · 8 / (6 · 35); clusters: 1 and -1
     assert every == pytest.approx(1 - 48 / 210) and within == pytest.approx(0)
-    # only the rewarded cells count: all of one cluster
-    every, within = agreement(network, Episode(cells, np.arange(3), np.array([1.0, 2, 3]), 1))
-    assert every == within == pytest.approx(1)
+    # only the rewarded cells count, here those of the last two of three clusters: Σd² = 8 of five cells
+    of = np.array([0, 1, 1, 1, 2, 2])
+    cells = Cells(of, of, of, np.ones_like(of), np.zeros((3, 4), np.float32), actions)
+    every, within = agreement(network, Episode(cells, np.arange(1, 6), np.array([3.0, 2, 1, 4, 5]), 1))
+    assert every == pytest.approx(1 - 48 / 120) and within == pytest.approx(0)
 
 
 def coordinate(width, at, hidden=2):
