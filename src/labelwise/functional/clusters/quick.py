@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array, check_count
 from labelwise.errors import ShapeError
+from labelwise.functional.backend import rows_per_block
 from labelwise.functional.clusters.partition import Rows, rows_of
 
 
@@ -57,10 +58,11 @@ def quick_kmeans(
         moved = np.flatnonzero(found != members)
         if not moved.size:
             break
-        change = np.zeros((k + 1, moved.size), sample.dtype)
-        change[found[moved], np.arange(moved.size)] = 1
-        change[members[moved], np.arange(moved.size)] = -1
-        sums += change @ sample[moved]  # later iterations move few rows
+        for some in _parts(moved, k):  # later iterations move few rows
+            change = np.zeros((k + 1, some.size), sample.dtype)
+            change[found[some], np.arange(some.size)] = 1
+            change[members[some], np.arange(some.size)] = -1
+            sums += change @ sample[some]
         members = found
         counts = np.bincount(members, minlength=k)
         here = counts > 0  # a centre without members stays where it is
@@ -80,10 +82,20 @@ def _taken(rows: Rows, which: Any) -> Array:
 
 def _nearest(x: Array, centres: Array) -> NDArray[np.int64]:
     """Return the nearest centre of each row; its own length does not matter to that."""
-    far = x @ centres.T
-    far *= -2
-    far += np.vecdot(centres, centres)
-    return np.asarray(far.argmin(axis=1), np.int64)
+    squares = np.vecdot(centres, centres)
+    found = []
+    for part in _parts(x, len(centres)):
+        far = part @ centres.T
+        far *= -2
+        far += squares
+        found.append(far.argmin(axis=1))
+    return np.concatenate(found)
+
+
+def _parts(x: Array, k: int) -> list[Array]:
+    """Return x in parts whose distances to k centres fill a block: all of it, unless there are many centres."""
+    step = rows_per_block(k)
+    return [x[start : start + step] for start in range(0, len(x), step)]
 
 
 def _seeds(sample: Array, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
