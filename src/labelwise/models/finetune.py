@@ -192,10 +192,8 @@ class FineTuneRecipe(TorchRecipe):
         if self.pretrain_images is not None and self.pretrain_images < ids.size:
             rng = generator(self.pretrain_seed, "encoder", "images")
             ids = np.sort(rng.choice(ids, self.pretrain_images, replace=False))
-        settings = {
-            name: getattr(self, name)
-            for name in ("network", "width", "mean", "std", "pretrain_seed", "threads", "channels_last")
-        }
+        shaping = ("network", "width", "dropout", "mean", "std", "pretrain_seed", "threads", "channels_last")
+        settings = {name: getattr(self, name) for name in shaping}
         settings |= {"options": dict(self.options or {}), "device": pick_device(self.device).type}
         key = fingerprint(data, ids, names, {**settings, **vars(self._pretraining())})
         return kept(key, lambda: self._taught(data, ids, names, progress), folder)
