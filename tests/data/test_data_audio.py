@@ -184,13 +184,44 @@ def test_flac_needs_soundfile_and_uses_it(tmp_path, monkeypatch, no_soundfile):
         audio_folder(tmp_path)
     asked = []
 
-    def read(path: str, dtype: str) -> tuple[np.ndarray, int]:
-        asked.append(Path(path).name)
-        return np.ones((4000, 2)), 8000
+    class Sound:
+        """What soundfile opens."""
 
-    monkeypatch.setitem(sys.modules, "soundfile", SimpleNamespace(read=read))
+        frames, channels, samplerate = 4000, 2, 8000
+
+        def __init__(self, path: str) -> None:
+            self.name = Path(path).name
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_) -> None: ...
+
+        def read(self, dtype: str) -> np.ndarray:
+            asked.append(self.name)
+            return np.ones((4000, 2))
+
+    monkeypatch.setitem(sys.modules, "soundfile", SimpleNamespace(SoundFile=Sound))
     audio_folder(tmp_path, test=1)
     assert asked == ["1.flac", "2.wav", "1.wav", "2.wav"]
+    asked.clear()
+    monkeypatch.setattr(Sound, "frames", 1 << 40)  # a year and more of silence in a small file
+    with pytest.raises(InputError, match=r"1\.flac unpacks to 2,199,023,255,552 numbers; at most"):
+        read_audio(tmp_path / "a" / "1.flac")
+    assert not asked
+
+
+def test_more_numbers_than_memory_should_hold_are_refused(tmp_path, monkeypatch, no_soundfile):
+    monkeypatch.setattr("labelwise.data.audio.MOST_NUMBERS", 599)
+    wavfile.write(tmp_path / "long.wav", 8000, np.ones((300, 2), np.uint8))
+    with pytest.raises(InputError, match=r"long\.wav unpacks to 600 numbers; at most 599"):
+        read_audio(tmp_path / "long.wav")
+
+
+def test_a_rate_that_no_sound_has_is_refused_before_resampling(tmp_path, no_soundfile):
+    wavfile.write(tmp_path / "odd.wav", 2_147_483_647, np.ones(300, np.uint8))  # a prime: 4e10 taps to 16 kHz
+    with pytest.raises(InputError, match="1 to 1,000,000 samples a second; it says 2,147,483,647"):
+        read_audio(tmp_path / "odd.wav")
 
 
 # -------------------------------------------------------------------------------------------------- folder

@@ -27,6 +27,8 @@ FLOOR = 80.0  # decibels below the loudest moment of a clip that still count
 WINDOW = 0.032  # seconds; at 8 kHz 256 samples
 SILENCE = 1e-20  # power below which nothing sounds: a full-scale tone has about 1e3, the lowest of 24 bits once 1e-14
 MOST_BYTES = 1 << 30  # one sound file
+MOST_NUMBERS = 1 << 28  # of one sound file, unpacked: FLAC makes a few bytes of an hour of silence
+MOST_RATE = 1_000_000  # samples a second; resampling from a rate of billions would need as many numbers
 
 
 def _mel_bank(rate: float, window: int, bands: int, lowest: float, highest: float) -> NDArray[np.float64]:
@@ -135,7 +137,8 @@ def read_audio(path: str | os.PathLike[str]) -> tuple[NDArray[np.float64], int]:
     WAV and FLAC by soundfile where it is installed; without it WAV only, by SciPy.
 
     Raises:
-        InputError: no such file, another kind of file, damaged, empty, larger than 1 GiB, or FLAC without soundfile.
+        InputError: no such file, another kind of file, damaged, empty, larger than 1 GiB or than 2^28 numbers, more
+            than a million samples a second, or FLAC without soundfile.
     """
     file = Path(path)
     if not file.is_file():
@@ -147,7 +150,9 @@ def read_audio(path: str | os.PathLike[str]) -> tuple[NDArray[np.float64], int]:
     library = _soundfile()
     try:
         if library is not None:
-            values, rate = library.read(str(file), dtype="float64")
+            with library.SoundFile(str(file)) as sound:
+                _check_numbers(file, sound.frames * sound.channels)
+                values, rate = sound.read(dtype="float64"), sound.samplerate
         elif file.suffix.lower() == ".flac":
             raise InputError(f"{file.name}: FLAC is read by soundfile. Install it: pip install soundfile.")
         else:
@@ -158,9 +163,16 @@ def read_audio(path: str | os.PathLike[str]) -> tuple[NDArray[np.float64], int]:
         raise InputError(f"{file.name} is damaged or no sound file: {error}.") from error
     wave = np.asarray(values, np.float64)
     wave = wave.mean(axis=1) if wave.ndim == 2 else wave
-    if not wave.size or not np.isfinite(wave).all() or rate < 1:
+    if not wave.size or not np.isfinite(wave).all():
         raise InputError(f"{file.name} must hold finite samples; it holds none, or others.")
+    if not 1 <= rate <= MOST_RATE:
+        raise InputError(f"{file.name} must have 1 to {MOST_RATE:,} samples a second; it says {rate:,}.")
     return wave, int(rate)
+
+
+def _check_numbers(file: Path, numbers: int) -> None:
+    if numbers > MOST_NUMBERS:
+        raise InputError(f"{file.name} unpacks to {numbers:,} numbers; at most {MOST_NUMBERS:,} are read.")
 
 
 def _read_wav(file: Path) -> tuple[Array, int]:
@@ -170,6 +182,7 @@ def _read_wav(file: Path) -> tuple[Array, int]:
         warnings.simplefilter("ignore", wavfile.WavFileWarning)  # chunks of tags that nobody needs
         warnings.filterwarnings("error", "Reached EOF", wavfile.WavFileWarning)  # cut short
         rate, values = wavfile.read(file)
+    _check_numbers(file, values.size)  # before they become eight bytes each
     if values.dtype.kind == "u":
         return values.astype(np.float64) / 128 - 1, rate  # 8 bits are unsigned, 128 is silence
     if values.dtype.kind == "i":
