@@ -46,6 +46,22 @@ def test_random_is_random_whatever_its_case_is_called():
     assert list(found.runs) == ["random", "other"]
 
 
+def test_a_case_called_like_another_strategy_does_not_take_its_runs():
+    runs = run("margin"), run("random"), run("entropy")
+    cases = {runs[0].id: {"set": "one", "method": "entropy"}, runs[1].id: {"set": "one", "method": "null"}}
+    [found] = group(runs, cases)  # entropy is no case
+    assert {name: mine[0].spec["strategy"]["name"] for name, mine in found.runs.items()} == {
+        "random": "random",
+        "entropy": "entropy",
+        "entropy: margin": "margin",
+    }
+    [found] = cased(("one", "random", run("margin")), ("one", "null", run("random")))
+    assert {name: mine[0].spec["strategy"]["name"] for name, mine in found.runs.items()} == {
+        "random": "random",
+        "random: margin": "margin",
+    }
+
+
 def test_a_cheat_is_marked_under_any_name():
     [found] = cased(("one", "random", run("random")), ("one", "best", run("grand-oracle")))
     assert list(found.runs) == ["random", f"best ({CHEATS})"]

@@ -39,7 +39,8 @@ def _cheats(named: Mapping[str, Any]) -> bool:
 def method_labels(runs: Sequence[Run], cases: Cases) -> list[str]:
     """Return what the strategy of each run of a setting is called: its case, or else its name and parameters.
 
-    Random is random whatever its case is called. Where one case holds several strategies, both are said.
+    Random is random whatever its case is called. Where one case holds several strategies, or a case is called like another
+    strategy, both are said: no two strategies share a name.
     """
     plain = [strategy_label(run.spec) for run in runs]
     named = [cases.get(run.id, {}).get(METHOD) for run in runs]
@@ -54,7 +55,13 @@ def method_labels(runs: Sequence[Run], cases: Cases) -> list[str]:
             made.append(f"{case}: {label}")
         else:
             made.append(f"{case} ({CHEATS})" if CHEATS in label else case)
-    return made
+    meant: dict[str, set[str]] = {}
+    for name, label in zip(made, plain, strict=True):
+        meant.setdefault(name, set()).add(label)
+    return [
+        f"{case}: {label}" if case is not None and name == case != label and len(meant[name]) > 1 else name
+        for name, label, case in zip(made, plain, named, strict=True)
+    ]
 
 
 def setting_titles(
