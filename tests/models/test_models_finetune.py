@@ -128,10 +128,11 @@ def test_the_encoder_depends_on_images_settings_and_its_own_seed_only():
     for change in ({"pretrain_seed": 1}, {"pretrain_epochs": 1}, {"flip": True}, {"pretrain_images": 40}):
         other = replace(recipe, **change).encode(some.data, some.pool).weights
         assert not np.array_equal(other["blocks.0.weight"], weights["blocks.0.weight"]), change
-    dropped = replace(recipe, dropout=0.5).encode(some.data, some.pool).weights  # of the embedding, here as in fits
+    # the embedding's dropout counts, and not what was made before
+    dropped = replace(recipe, dropout=0.5).encode(some.data, some.pool).weights
     assert not np.array_equal(dropped["blocks.0.weight"], weights["blocks.0.weight"])
     encoders._remembered.clear()
-    alone = replace(recipe, dropout=0.5).encode(some.data, some.pool).weights  # whatever was made before it
+    alone = replace(recipe, dropout=0.5).encode(some.data, some.pool).weights
     assert_array_equal(alone["blocks.0.weight"], dropped["blocks.0.weight"])
     fewer = recipe.encode(some.data, some.pool[1:]).weights
     assert not np.array_equal(fewer["blocks.0.weight"], weights["blocks.0.weight"])
