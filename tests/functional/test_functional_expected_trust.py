@@ -47,6 +47,11 @@ def test_likely_members_of_a_heavy_class_come_first():
     assert_allclose(even[0], even[1], rtol=1e-12)
 
 
+def test_nearly_sure_samples_keep_their_digits():
+    off = 1e-9  # p_y ‖p - onehot(y)‖ over both labels: (1 - off) √2 off + off √2 (1 - off)
+    assert_allclose(expected_trust([[1 - off, off]], lam=None), [2 * sqrt(2) * off * (1 - off)], rtol=1e-6)
+
+
 def test_blocks_and_memory_maps_change_nothing(tmp_path):
     p = simplex(70_000, 7).astype(np.float32)
     np.save(tmp_path / "p.npy", p)

@@ -137,7 +137,12 @@ def expected_trust(
     def kernel(rows: int) -> Kernel:
         def work(part: Array, first: int) -> None:
             x = part.astype(np.float64)
-            norms = np.sqrt(np.maximum(np.vecdot(x, x)[:, None] - 2 * x + 1, 0))
+            squares = x * x
+            best = np.arange(len(x)), x.argmax(axis=1)
+            others = squares.sum(axis=1)[:, None] - squares
+            squares[best] = 0
+            others[best] = squares.sum(axis=1)  # a difference would lose all digits as p nears 1
+            norms = np.sqrt(np.square(1 - x) + np.maximum(others, 0))
             if lam is not None:
                 with np.errstate(divide="ignore"):
                     norms *= super_loss_weight(-np.log(x).ravel(), limit, lam).reshape(x.shape)
@@ -145,7 +150,7 @@ def expected_trust(
 
         return work
 
-    sweep(p, kernel, rows=block_rows(64 * classes))
+    sweep(p, kernel, rows=block_rows(80 * classes))
     return out
 
 
