@@ -27,7 +27,7 @@ class Lessons:
         within: the same inside each cluster, where a quota for each makes nothing else matter.
         buffer: how many rewards were collected.
         empty: share of clusters that held none of the TrustSet.
-        error: mean squared error of the last batch, in units of the rewards' spread.
+        error: mean squared error of the last batch, in units of the rewards' variance where they are standardised.
         seconds: of each phase.
     """
 

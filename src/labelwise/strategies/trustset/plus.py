@@ -37,8 +37,8 @@ class BralTPlus(BralT):
         O(n C) time, k-means of `over` b samples into at most 500 clusters; O(over b D) memory; or that of `otherwise`.
         No rehearsals unless `reward` is above 0.
     When:
-        Imbalanced and long-tailed pools, where it asks for likely members of rare classes; on balanced ones it is the
-        best classical strategy. Its probabilities must say something: with an untrained predictor take `coreset` or
+        Imbalanced and long-tailed pools, where it asks for likely members of rare classes; on those that look balanced
+        it is the strategy in `otherwise`. Its probabilities must say something: with an untrained predictor take `coreset` or
         `typiclust`.
     Source:
         Ours, from BRAL-T: its score (SuperLoss times EL2N), balance and clusters, without its detour through rewards.
@@ -48,7 +48,7 @@ class BralTPlus(BralT):
         - Balance comes from weights of classes, not from equal numbers in a set.
         - Cells hold one sample each, so that nothing is cut off at random.
         - Weights for rare classes have nothing to win where classes are even; there another strategy asks.
-        - The learned reward is off: as a tilt of the score it lost accuracy. With `reward` above 0 it comes back, in
+        - The learned reward is off: as a tilt of the score it gained no accuracy. With `reward` above 0 it comes back, in
           rounds whose reward correlation is at least `least_correlation`.
 
     Attributes:
@@ -115,11 +115,12 @@ class BralTPlus(BralT):
         y = as_labels(view.labelled.need("y"), view.n_classes, "y of the labelled samples")
         weights = balancing_weights(y, view.n_classes, self.balance)
         probs = view.pool.need("probs")
-        if self.first is None:
+        if self.first is None and y.size:
             self.first = even_chance(y, view.n_classes)
+        first = 1.0 if self.first is None else self.first
         even = evenness(probs)
-        notes: dict[str, Any] = {"evenness": round(even, 4), "even first labels, p": round(self.first, 4)}
-        if even >= self.evenness and self.first >= self.doubt:
+        notes: dict[str, Any] = {"evenness": round(even, 4), "even first labels, p": round(first, 4)}
+        if even >= self.evenness and first >= self.doubt:
             other = self.otherwise.propose(view.only(self.otherwise.needs), n, rng)
             return replace(other, notes={**other.notes, **notes})
         notes["class weights"] = [round(float(w), 4) for w in weights[:1000]]
@@ -138,7 +139,7 @@ class BralTPlus(BralT):
     ) -> tuple[Floats, dict[str, Any]]:
         """Return what the learned reward adds to the logarithm of each score, (n,), and what to note."""
         layout = self.layout(view.n_classes)
-        x = np.asarray(view.labelled.need("embeddings"))
+        pool, x = self._embeddings(view)
         trusted = self.trusted(self.scores(view, y), y, view.n_classes, n)
         network, lessons = self._network(view, x, trusted, layout, rng)
         told = {
@@ -147,11 +148,12 @@ class BralTPlus(BralT):
         }
         healthy = network is not None and lessons.correlation >= self.least_correlation  # NaN is not healthy
         told["reward used"] = bool(healthy)
-        if network is None or not healthy:
-            return np.zeros(len(view.pool)), told
-        cells = cut(view.pool.need("embeddings"), x, layout, rng)
-        predicted = network.predict(cells.inputs())
-        return self.reward * ((predicted - predicted.mean()) / (predicted.std() or 1.0))[cells.cell], told
+        if network is None or not healthy or not len(pool):
+            return np.zeros(len(pool)), told
+        cells = cut(pool, x, layout, rng)
+        predicted = self._predicted(network, cells)
+        # at most 0, so that no score overflows
+        return self.reward * ((predicted - predicted.max()) / (predicted.std() or 1.0))[cells.cell], told
 
 
 def evenness(probs: Any) -> float:

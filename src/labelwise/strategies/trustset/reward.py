@@ -57,7 +57,7 @@ class RewardNetwork:
     ) -> float:
         """Take so many steps on batches drawn from the buffer; return the last step's mean squared error.
 
-        The error is in units of the rewards' spread where they are standardised.
+        The error is in units of the rewards' variance where they are standardised.
         """
         scale = Scale.of(buffer) if standardise else Scale.none(len(buffer.mean))
         self.scale = scale

@@ -34,7 +34,8 @@ class BralT(Strategy):
         pretended pool U' ⊂ L: -W₁(U'_c^a, T ∩ U'_c). R_φ(L_min, U_c, U_c^a), trained on it, ranks the cells of the pool.
     Cost:
         k-means of |L| rows and C A transports a rehearsal, then 20 steps of the network: seconds a round with the
-        defaults; O(n C D) for the pool; memory O(|L| D + buffer), the buffer holding 30 C (A + 2) rows of 2 D numbers.
+        defaults; O(n C D) for the pool; memory O(|L| D), one cluster of the pool, and a buffer of 30 C (A + 2) rows of 2 D
+        numbers.
     When:
         Imbalanced or long-tailed pools, and some hundred labels: the TrustSet needs several samples of each class. Look
         at the reward correlation in its notes: near 0 it chooses blindly.
@@ -133,10 +134,9 @@ class BralT(Strategy):
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         start = perf_counter()
         layout = self.layout(view.n_classes)
-        pool = points(view.pool.need("embeddings"), "embeddings of the pool samples")
-        given = view.labelled.need("embeddings")
-        # rehearsals shuffle the rows: one that cannot be clustered is to be named here
-        x = np.asarray(rows_of(given, "embeddings of the labelled samples", width=pool.shape[1]).array)
+        pool, x = self._embeddings(view)
+        if not len(pool):
+            return Proposal(np.empty(0, np.int64))
         y = as_labels(view.labelled.need("y"), view.n_classes, "y of the labelled samples")
         scores = self.scores(view, y)
         trusted = self.trusted(scores, y, view.n_classes, n)
@@ -144,14 +144,7 @@ class BralT(Strategy):
         network, lessons = self._network(view, x, trusted, layout, rng)
         start = perf_counter()
         cells = cut(pool, x, layout, rng)
-        predicted = network.predict(cells.inputs()) if network else np.zeros(len(cells.sizes))
-        if network is None:
-            predicted = predicted + rng.random(len(predicted))
-        if not np.isfinite(predicted).all():
-            raise InputError(
-                "The reward network's predictions are not finite: its steps were too long for these inputs. "
-                f"Lower lr ({self.lr:g}), or let standardise be True."
-            )
+        predicted = self._predicted(network, cells) if network else rng.random(len(cells.sizes))
         taken = shares(predicted, cells.cluster_of, cells.sizes, n, self.scope)
         rows = self._rows(view, cells, predicted, taken, rng)
         seconds |= {**lessons.seconds, "selection": perf_counter() - start}
@@ -191,6 +184,23 @@ class BralT(Strategy):
             mask[trust_set(scores, y, n_classes, size)] = True
         return mask
 
+    def _embeddings(self, view: View) -> tuple[Array, Array]:
+        """Return those of the pool and of the labelled set, checked: (n, D) and (l, D)."""
+        pool = points(view.pool.need("embeddings"), "embeddings of the pool samples")
+        given = view.labelled.need("embeddings")
+        # rehearsals shuffle the rows: one that cannot be clustered is to be named here
+        x = rows_of(given, "embeddings of the labelled samples", width=pool.shape[1])
+        return pool, np.asarray(x.array)
+
+    def _predicted(self, network: RewardNetwork, cells: Cells) -> Floats:
+        predicted = network.predict(cells.inputs())
+        if not np.isfinite(predicted).all():
+            raise InputError(
+                "The reward network's predictions are not finite: its steps were too long for these inputs. "
+                f"Lower lr ({self.lr:g}), or let standardise be True."
+            )
+        return predicted
+
     def _network(
         self, view: View, x: Array, trusted: NDArray[np.bool_], layout: Layout, rng: np.random.Generator
     ) -> tuple[RewardNetwork | None, Lessons]:
@@ -228,23 +238,15 @@ class BralT(Strategy):
         picked = []
         for cell in np.argsort(-predicted, kind="stable"):
             if taken[cell]:
-                order = self.order(view, np.asarray(pool[groups[cell]]), groups[cell], rng)
+                order = self._order(pool, groups[cell], rng)
                 picked.append(groups[cell][order[: taken[cell]]])
         return np.concatenate(picked) if picked else np.empty(0, np.int64)
 
-    def order(
-        self, view: View, x: Array, rows: NDArray[np.int64], rng: np.random.Generator
-    ) -> NDArray[np.int64]:
-        """Return in which order samples of one cell are taken.
-
-        Args:
-            view: of the round.
-            x: (k, D) their embeddings.
-            rows: (k,) of the pool.
-            rng: draws.
-        """
+    def _order(self, pool: Array, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return in which order the samples of one cell, these rows of the pool, are taken."""
         if self.truncate == "random":
             return rng.permutation(len(rows))
+        x = np.asarray(pool[rows])
         return np.argsort(np.linalg.norm(x - x.mean(axis=0, dtype=np.float64), axis=1), kind="stable")
 
     # -- what survives ---------------------------------------------------------------------------------------------
