@@ -93,6 +93,29 @@ def test_a_file_of_another_network_is_refused_with_the_names():
         put_weights(made(1), narrow, "file")
 
 
+@pytest.mark.parametrize("shape", [(2, 5, 8), (1, 1, 8), (1, 0, 8), (5, 8), (1, 5, 9)])
+def test_positions_of_an_odd_shape_are_refused(shape):
+    weights = {k: v for k, v in made(1).state_dict().items() if not k.startswith("head.")}
+    with pytest.raises(InputError, match="pos_embed has shape"):
+        put_weights(made(2, (3, 16, 16)), {**weights, "pos_embed": torch.zeros(shape)}, "file")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        torch.full((1, 1, 8), float("nan")),
+        torch.full((1, 1, 8), float("inf")),
+        torch.zeros((1, 1, 8), dtype=torch.complex64),
+        torch.zeros((1, 1, 8)).to_sparse(),
+    ],
+    ids=["nan", "inf", "complex", "sparse"],
+)
+def test_weights_that_are_no_plain_numbers_are_refused(odd):
+    weights = {k: v for k, v in made(1).state_dict().items() if not k.startswith("head.")}
+    with pytest.raises(InputError, match="file: cls_token must hold finite real numbers"):
+        put_weights(made(2), {**weights, "cls_token": odd}, "file")
+
+
 class Evil:
     def __init__(self, mark):
         self.mark = mark

@@ -81,7 +81,7 @@ def put_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -
         where: the file, for messages.
 
     Raises:
-        InputError: a weight is missing, is not the network's, or has another shape.
+        InputError: a weight is missing, is not the network's, has another shape, or does not hold finite real numbers.
     """
     here = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("head.")}
     # a count of batches that only batch norm without momentum reads; older files have none
@@ -97,8 +97,16 @@ def put_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -
         )
     for name, stored in weights.items():
         tensor = here[name]
-        if name == "pos_embed" and isinstance(network, Vit) and stored.shape[2:] == tensor.shape[2:]:
-            stored = resized_positions(stored, network.grid)
+        plain = stored.layout == torch.strided and not stored.is_quantized and not stored.is_complex()
+        if not plain or not stored.isfinite().all():
+            raise InputError(
+                f"{where}: {name} must hold finite real numbers, all of them; it does not. Is the file damaged, or "
+                "of a training that went astray?"
+            )
+        if name == "pos_embed" and isinstance(network, Vit):
+            whole = stored.ndim == 3 and len(stored) == 1 and stored.shape[1] > 1
+            if whole and stored.shape[2] == tensor.shape[2]:
+                stored = resized_positions(stored, network.grid)
         if stored.ndim == 4 and stored.shape[1] == 3 and tensor.shape[1] == 1:
             stored = stored.sum(dim=1, keepdim=True)
         if stored.shape != tensor.shape:
