@@ -1,5 +1,6 @@
 """The recipe `fine-tune`: where fits start, who teaches the encoder, what is kept, and cold campaigns that restart."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -194,6 +195,13 @@ def test_an_encoder_is_kept_on_disk_and_read_by_the_next_process(tmp_path, train
         assert again.encoder.loss == ready.encoder.loss
         assert_array_equal(embeddings(fitted(again, some, y), some), embeddings(fitted(ready, some, y), some))
     assert len(list((tmp_path / "encoders").glob("*.safetensors"))) == 1
+
+
+@pytest.mark.parametrize("inputs", [3, {"image": 3}, {"image": {"words": "x"}}, {"image": {"shape": ["x"]}}])
+def test_a_kept_file_that_says_odd_things_counts_as_none(inputs, tmp_path):
+    about = json.dumps({"inputs": inputs, "loss": 0.0})
+    save_file({"a": torch.zeros(1)}, tmp_path / "odd.safetensors", metadata={"about": about})
+    assert encoders.Encoder.load(tmp_path / "odd.safetensors") is None
 
 
 def test_recipes_without_an_encoder_are_left_alone():

@@ -70,7 +70,7 @@ class Encoder:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
             weights = {name: a if a.ndim else a.item() for name, a in arrays.items()}
             return cls(weights, Reader.from_state(about["inputs"], tuple(about["inputs"])), about["loss"])
-        except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError):
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError):
             return None
 
 
