@@ -369,6 +369,8 @@ def test_bad_fields_are_refused():
             MultimodalRecipe(**field)
     for field, words in (
         ({"weights": {"a": 0.0}}, "weight of modality 'a' must be finite and above 0"),
+        ({"weights": [1, 2]}, r"weights must be a table .*; it is \[1, 2\]"),
+        ({"encoders": ["mlp"]}, r"encoders must be a table .*; it is \['mlp'\]"),
         ({"encoders": {"a": 3}}, "encoder of modality 'a' must be a name or a callable"),
         ({"modality_dropout": 1.0}, "modality_dropout"),
         ({"unimodal": -1.0}, "unimodal"),

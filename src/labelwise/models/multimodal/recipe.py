@@ -119,6 +119,10 @@ class MultimodalRecipe(Training):
         for name in ("dropout", "modality_dropout"):
             if not 0 <= check_number(getattr(self, name), name) < 1:
                 raise InputError(f"{name} must lie in [0, 1); it is {getattr(self, name)!r}.")
+        for name in ("encoders", "weights"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, Mapping):
+                raise InputError(f"{name} must be a table with a row for each modality; it is {value!r}.")
         for modality, maker in (self.encoders or {}).items():
             if isinstance(maker, str):
                 check_name(maker, tuple(networks.TABLE), f"encoder of modality {modality!r}")
