@@ -181,11 +181,11 @@ def page() -> str:
     ranks = table.ranks(everywhere)
     lines = [
         "# BRAL-T beside its rivals", "",
-        "Ten sets that two cores can finish, all methods with the same start batches and seeds of fits. Made by "
+        f"{len(table.sets)} sets that two cores can finish, all methods with the same start batches and seeds of fits. Made by "
         f"`python benchmarks/bralt_evidence.py`; every curve is in `benchmarks/results/{EVIDENCE}.json`, the sizes in the protocol "
         "`bral-t/evidence`. AUBC is the mean accuracy over the labels bought, on test data that nothing but these tables has "
         "seen. Differences are paired by seed, with a 95 % interval from five seeds on; bold where a paired t-test gives p < 0.05 "
-        "(no correction for many comparisons: read single bold cells with care). Where methods have unequal numbers of seeds, compare the differences, not the means.", "",
+        "(no correction for many comparisons: read single bold cells with care). Where methods have unequal numbers of seeds, compare the differences, not the means. Seconds are of all rounds together, beside other jobs on the same cores: read their size, not their digits.", "",
         "## Who is best on average", "",
         "Mean rank by AUBC over the sets, among the methods that ran on all of them, over seeds that all of these have.", "",
         "| method | mean rank |", "|:--|--:|",
@@ -200,7 +200,7 @@ def page() -> str:
         lines += [
             f"## {name}", "",
             f"{row['labels'][0]:,} to {row['labels'][-1]:,} labels by {row['labels'][1] - row['labels'][0]:,}. Best classical: `{best}`.", "",
-            "| method | AUBC, % | F-acc, % | minus random | minus best classical | seeds | seconds to choose |",
+            "| method | AUBC, % | F-acc, % | minus random | minus best classical | seeds | seconds to choose, a run |",
             "|:--|--:|--:|--:|--:|--:|--:|",
         ]  # fmt: skip
         for m in methods:
@@ -259,8 +259,8 @@ def findings(table: Table) -> list[str]:
         f"rank correlation of {overall:.2f}, {within:.2f} within clusters.",
         f"- **What it is taught does not pay here.** Beside random, `bral-t` is {_counted(table, 'bral-t', 'random')} (p < "
         f"0.05); beside margin, {_counted(table, 'bral-t', 'margin')}. The TrustSet comes from samples that the network "
-        f"was trained on, and it knows {100 * fitted:.0f} % of them by heart at the end: what it still has to learn of them says "
-        "little about the pool. And whole cells are asked for, in which samples resemble one another.",
+        f"was trained on, and it knows {100 * fitted:.0f} % of them by heart at the end: what it still has to learn of them probably says "
+        "little about the pool. That cells are asked for, in which samples resemble one another, may add to it; this was not measured.",
         f"- **The curriculum changes nothing in {same} of {len(pairs)} runs**, to the last digit: "
         "[why](bral-t.md#when-it-does-nothing).",
         f"- **The score is worth keeping, the detour is not.** `bral-t-plus` takes the same score in expectation over the pool's "
