@@ -14,7 +14,7 @@ from labelwise.data.base import Dataset, Ids, Task
 from labelwise.data.corruption import Corrupted, Kind, Missing, is_text
 from labelwise.data.truth import Simulation
 from labelwise.errors import InputError, did_you_mean
-from labelwise.seeds import generator
+from labelwise.seeds import derived_seed, generator
 
 Part = Literal["train", "test"]
 # kind -> largest amount; beyond 100 nothing is left of a modality, and a wider blur costs memory for nothing
@@ -195,12 +195,18 @@ def weakened(
         corrupt: one or several.
         rates: modality -> how often it is missing.
         parts: where it is missing.
-        seed: of all draws.
+        seed: of all draws. Of several corruptions of one kind in one modality each draws anew.
 
     Raises:
         UnknownName, InputError: as `corrupted` and `missing`; a corruption has an unknown key or lacks one.
     """
-    for one in [corrupt] if isinstance(corrupt, Mapping) else corrupt or ():
+    several = [corrupt] if isinstance(corrupt, Mapping) else [] if corrupt is None else corrupt
+    if isinstance(several, str) or not isinstance(several, Sequence):
+        raise InputError(
+            f"corrupt must be a table {{modality, kind, amount}} or a list of such; it is {corrupt!r}."
+        )
+    before: list[tuple[Any, Any]] = []
+    for one in several:
         known = Corruption.__annotations__
         if not isinstance(one, Mapping):
             raise InputError(
@@ -213,7 +219,13 @@ def weakened(
         for key in ("modality", "kind", "amount"):
             if key not in values:
                 raise InputError(f"corrupt must say its {key}; it says {sorted(values)}.")
-        simulation = corrupted(simulation, **values, seed=seed)
+        like = values["modality"], values["kind"]
+        # noise that fell twice alike would be one noise of twice the size
+        mine = (
+            derived_seed(seed, "data", "corrupt", "again", again) if (again := before.count(like)) else seed
+        )
+        before.append(like)
+        simulation = corrupted(simulation, **values, seed=mine)
     if rates is None:
         _ids_of(simulation.task, parts)
         return simulation
