@@ -80,3 +80,18 @@ def test_embeddings_of_chosen_cells_are_read_only_where_they_matter(truncate, re
     order = make("bral-t", truncate=truncate)._order(pool, np.array([0, 3, 5]), generator(1))
     assert sorted(order.tolist()) == [0, 1, 2]
     assert (Counted.read > 0) is reads
+
+
+def test_a_kept_agent_is_judged_by_the_rehearsals_that_trained_it():
+    params = {"evenness": 2.0, "reward": 0.3, "reuse": (0,), **QUICK}
+    willing = make("bral-t-plus", least_correlation=-1.0, **params)
+    notes = [willing.propose(round_of(), 8, generator(seed)).notes for seed in (1, 2)]
+    assert [n["reward used"] for n in notes] == [True, True]
+    assert notes[0]["reward correlation"] is not None and notes[1]["reward correlation"] is None
+    again = make("bral-t-plus", least_correlation=-1.0, **params)
+    again.load_state_dict(willing.state_dict())
+    assert again.propose(round_of(), 8, generator(2)).notes["reward used"] is True
+    strict = make("bral-t-plus", least_correlation=1.0, **params)
+    assert [strict.propose(round_of(), 8, generator(seed)).notes["reward used"] for seed in (1, 2)] == [
+        False
+    ] * 2

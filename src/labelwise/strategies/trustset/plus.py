@@ -38,7 +38,7 @@ class BralTPlus(BralT):
         No rehearsals unless `reward` is above 0.
     When:
         Imbalanced and long-tailed pools, where it asks for likely members of rare classes; on those that look balanced
-        it is the strategy in `otherwise`. Its probabilities must say something: with an untrained predictor take `coreset` or
+        it is the strategy in `otherwise`. It remembers its first labels: a new pool wants a new object. Its probabilities must say something: with an untrained predictor take `coreset` or
         `typiclust`.
     Source:
         Ours, from BRAL-T: its score (SuperLoss times EL2N), balance and clusters, without its detour through rewards.
@@ -146,8 +146,10 @@ class BralTPlus(BralT):
             "reward correlation": known(lessons.correlation),
             "reward correlation within clusters": known(lessons.within),
         }
-        healthy = network is not None and lessons.correlation >= self.least_correlation  # NaN is not healthy
-        told["reward used"] = bool(healthy)
+        # a kept agent is judged by the rehearsals that it was trained on
+        judged = self.agent.get("correlation") if self.reuse else known(lessons.correlation)
+        healthy = judged is not None and judged >= self.least_correlation
+        told["reward used"] = network is not None and healthy
         if network is None or not healthy or not len(pool):
             return np.zeros(len(pool)), told
         cells = cut(pool, x, layout, rng)

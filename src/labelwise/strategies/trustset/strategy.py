@@ -228,6 +228,7 @@ class BralT(Strategy):
         )
         if self.reuse:
             self.agent = {"stage": stage, "width": width, "network": network.state_dict()}
+            self.agent["correlation"] = known(lessons.correlation)
         return network, lessons
 
     def _rows(
