@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -246,3 +247,24 @@ def test_the_imbalanced_cifar10_keeps_class_k_with_probability_k_plus_one_tenths
     # 50 from the five rare classes 0 to 4 and 950 from the main ones (table 8)
     assert (np.count_nonzero(twisted.given.y < 5), np.count_nonzero(twisted.given.y >= 5)) == (50, 950)
     assert len(twisted.pool) == counts.sum() - 1000
+
+
+def test_a_file_larger_than_any_copy_is_refused_before_it_is_read(data):
+    cifar10(data / "cifar10", np.zeros((12, 32, 32, 3), np.uint8))
+    batch = data / "cifar10" / "data_batch_1.bin"
+    os.truncate(batch, 3073 * 10**8)  # a hole: it takes no room on the disk
+    with pytest.raises(
+        InputError, match=r"data_batch_1\.bin has 307,300,000,000 bytes; at most 8,589,934,592"
+    ):
+        make("cifar10")
+
+
+def test_names_of_classes_that_are_no_text_of_any_sense_are_refused(data):
+    cifar10(data / "cifar10", np.zeros((12, 32, 32, 3), np.uint8))
+    names = data / "cifar10" / "batches.meta.txt"
+    names.touch()
+    os.truncate(names, 1 << 40)
+    with pytest.raises(
+        InputError, match=r"batches\.meta\.txt has 1,099,511,627,776 bytes; at most 268,435,456"
+    ):
+        make("cifar10")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 MOST_BYTES = 8 << 30  # one file, unpacked
+MOST_TEXT = 1 << 28  # one file of lines
 MOST_RATIO = 200  # unpacked / packed; pictures and tables reach about 30
 SMALL = 1 << 20  # nothing that unpacks to less is worth a suspicion
 MOST_ENTRIES = 10_000
@@ -175,9 +176,11 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
     """Return the lines of a text file in UTF-8, stripped of blanks at their ends; empty lines at its end are left out.
 
     Raises:
-        InputError: no such file, or it is not UTF-8.
+        InputError: no such file, it is larger than 256 MiB, or it is not UTF-8.
     """
     file = _existing(path)
+    if (size := file.stat().st_size) > MOST_TEXT:
+        raise InputError(f"{file} has {size:,} bytes; at most {MOST_TEXT:,} of a text are read.")
     try:
         return [line.rstrip() for line in file.read_text("utf-8").rstrip().splitlines()]
     except UnicodeDecodeError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from labelwise.checks import Array
-from labelwise.data.files import read_lines
+from labelwise.data.files import MOST_BYTES, read_lines
 from labelwise.data.imagesets import from_idx, joined, official, set_folder
 from labelwise.data.shaping import Builder
 from labelwise.data.splits import TEST, TRAIN, Samples
@@ -99,12 +99,14 @@ class _Cifar:
 
 def _records(file: Path, head: int) -> tuple[Array, Array]:
     """Return images (n, 32, 32, 3) and labels (n,) of records: `head` bytes, then planes of red, green and blue."""
-    raw, size = np.fromfile(file, np.uint8), head + PIXELS
-    if not raw.size or raw.size % size:
+    held, size = file.stat().st_size, head + PIXELS
+    if not held or held % size:
         raise InputError(
-            f"{file} must hold whole records of {size:,} bytes; it holds {raw.size:,} bytes. Unpack it anew."
+            f"{file} must hold whole records of {size:,} bytes; it holds {held:,} bytes. Unpack it anew."
         )
-    records = raw.reshape(-1, size)
+    if held > MOST_BYTES:
+        raise InputError(f"{file} has {held:,} bytes; at most {MOST_BYTES:,} are read. Unpack it anew.")
+    records = np.fromfile(file, np.uint8).reshape(-1, size)
     planes = records[:, head:].reshape(-1, 3, SIDE, SIDE)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, head - 1]
 
