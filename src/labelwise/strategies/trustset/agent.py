@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array
+from labelwise.functional.blocks import thread_count
 from labelwise.strategies.trustset.buffer import Buffer
 from labelwise.strategies.trustset.cells import Floats, Layout
 from labelwise.strategies.trustset.episodes import Episode, episode
@@ -71,9 +72,10 @@ def rehearse(
     overall: list[float] = []
     inside: list[float] = []
     clusters = empty = 0
+    threads = _allowed_threads()
     for pair in range(pairs):
         start = perf_counter()
-        seen = episode(x, trusted, share, layout, rng)
+        seen = episode(x, trusted, share, layout, rng, threads)
         lessons.seconds["rehearsals"] += perf_counter() - start
         clusters += len(seen.cells.states)
         empty += seen.empty
@@ -109,6 +111,15 @@ def rank_correlation(a: Floats, b: Floats) -> float:
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+
+
+def _allowed_threads() -> int:
+    """Return how many threads may work: no more than the caller lets linear algebra have."""
+    from threadpoolctl import threadpool_info
+
+    return min(
+        [thread_count(), *(int(p["num_threads"]) for p in threadpool_info() if p["user_api"] == "blas")]
+    )
 
 
 def _mean(values: list[float]) -> float:

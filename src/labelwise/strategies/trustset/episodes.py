@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +34,12 @@ class Episode:
 
 
 def episode(
-    x: Array, trusted: NDArray[np.bool_], share: float, layout: Layout, rng: np.random.Generator
+    x: Array,
+    trusted: NDArray[np.bool_],
+    share: float,
+    layout: Layout,
+    rng: np.random.Generator,
+    threads: int = 1,
 ) -> Episode:
     """Return one rehearsal on the labelled set: a part L' stays labelled, the rest U' plays the pool.
 
@@ -46,6 +53,7 @@ def episode(
         share: of the labelled set that stays labelled.
         layout: how many clusters and cells, and which distance.
         rng: draws the split and all that follows.
+        threads: that look for transports; their number changes no result.
 
     Source:
         BRAL-T, algorithm 2; equation 8.
@@ -56,7 +64,7 @@ def episode(
     played = x[pool]
     cells = cut(played, x[apart], layout, rng)
     inside = trusted[pool]
-    rewarded, rewards = [], []
+    rewarded, work = [], []
     empty = 0
     lost = not inside.any()
     for rows, those in zip(members(cells.cluster), _cells_of(cells), strict=True):
@@ -71,9 +79,9 @@ def episode(
             cloud = x[everyone[np.argsort(off, kind="stable")[:NEAREST]]]
         else:
             continue
-        rewards.append(_rewards(played, rows, cells.cell[rows], those, cloud, layout, rng))
+        work.append(_rewards(played, rows, cells.cell[rows], those, cloud, layout, rng))
         rewarded.append(those)
-    return Episode(cells, np.concatenate(rewarded), np.concatenate(rewards), empty)
+    return Episode(cells, np.concatenate(rewarded), np.concatenate(_done(work, threads)), empty)
 
 
 def _cells_of(cells: Cells) -> list[Ids]:
@@ -82,12 +90,28 @@ def _cells_of(cells: Cells) -> list[Ids]:
 
 def _rewards(
     pool: Array, rows: Ids, cell: Ids, those: Ids, target: Array, layout: Layout, rng: np.random.Generator
-) -> Floats:
-    """Return minus the distance from each cell of one cluster to the cluster's part of the TrustSet."""
+) -> Callable[[], Floats]:
+    """Return what finds minus the distance from each cell of one cluster to the cluster's part of the TrustSet.
+
+    Everything random is drawn before it returns.
+    """
     groups = [drawn(rows[cell == a], layout.most_points, rng) for a in those]
     cloud = target[drawn(np.arange(len(target)), layout.most_points, rng)]
     if layout.distance != "exact":
-        return np.array([-distance(pool[group], cloud, layout.distance, rng) for group in groups])
-    costs = euclidean_costs(pool[np.concatenate(groups)], cloud)  # one product for all cells of the cluster
-    ends = np.cumsum([group.size for group in groups])[:-1]
-    return np.array([-transport_cost(part) for part in np.split(costs, ends)])
+        found = np.array([-distance(pool[group], cloud, layout.distance, rng) for group in groups])
+        return lambda: found
+
+    def transported() -> Floats:
+        costs = euclidean_costs(pool[np.concatenate(groups)], cloud)  # one product for the whole cluster
+        ends = np.cumsum([group.size for group in groups])[:-1]
+        return np.array([-transport_cost(part) for part in np.split(costs, ends)])
+
+    return transported
+
+
+def _done(work: list[Callable[[], Floats]], threads: int) -> list[Floats]:
+    """Return the results in their order."""
+    if threads == 1 or len(work) < 2:
+        return [one() for one in work]
+    with ThreadPoolExecutor(threads) as workers:
+        return list(workers.map(lambda one: one(), work))
