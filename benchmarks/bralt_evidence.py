@@ -85,6 +85,7 @@ def measure(name: str, bench: Bench, folder: Path, jobs: int, collect: bool) -> 
     content = {
         "what": "test accuracy after every round; health: " + ", ".join(HEALTH) + " of every ask",
         "protocol": PROTOCOLS[name],
+        "command": "python benchmarks/bralt_evidence.py" + " --plus" * (name == PLUS),  # wherever runs lay
         "runs": runs,
     }
     path = write(name, content)
