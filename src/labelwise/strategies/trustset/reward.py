@@ -100,7 +100,8 @@ class RewardNetwork:
         if len(draws) > 1:
             products = (states @ states.T)[own][:, own] + actions @ actions.T + 1  # 1: of the bias
         slopes = torch.zeros_like(answers)
-        for at in torch.split(torch.from_numpy(places).to(self.device), [len(draw) for draw in draws]):
+        steps = torch.split(torch.from_numpy(places).to(self.device), [len(draw) for draw in draws])
+        for step, at in enumerate(steps, 1):
             one = answers[at].relu_()
             two = (one @ second.T).add_(b).relu_()
             off = two @ last[0] + c - wanted[at]
@@ -112,7 +113,7 @@ class RewardNetwork:
             second.addmm_(down_two.T, one, alpha=-lr)
             b.sub_(lr * down_two.sum(0))
             slopes[at] += down_one
-            if len(draws) > 1:
+            if step < len(steps):
                 answers.addmm_(products[at].T, down_one, alpha=-lr)
         member = torch.zeros(len(which), len(rows), device=self.device)
         member[own, torch.arange(len(rows))] = 1  # a product adds in the same order everywhere
