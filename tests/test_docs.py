@@ -104,6 +104,7 @@ def test_the_page_of_strategies_is_what_the_command_prints():
         ("page", "measured.md"),
         ("uncertainty", "systems/uncertainty-results.md"),
         ("shelf", "systems/shelf-results.md"),
+        ("bralt_evidence", "systems/bral-t-results.md"),
     ],
 )
 def test_the_figures_in_the_docs_are_those_of_the_committed_results(script, page, monkeypatch):
