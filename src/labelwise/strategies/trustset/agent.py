@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -49,7 +48,6 @@ def rehearse(
     *,
     share: float,
     pairs: int,
-    progress: Callable[[int, int], None] | None = None,
     **training: Any,
 ) -> Lessons:
     """Train a reward network on so many rehearsals, some steps after each, and return how it went.
@@ -62,7 +60,6 @@ def rehearse(
         rng: draws everything.
         share: of the labelled set that stays labelled in a rehearsal.
         pairs: rehearsals.
-        progress: called as (done, total) after each.
         training: steps, batch, lr and standardise of `RewardNetwork.train`.
 
     Source:
@@ -87,8 +84,6 @@ def rehearse(
         buffer.add(seen)
         lessons.error = network.train(buffer, rng, **training)
         lessons.seconds["network"] += perf_counter() - start
-        if progress is not None:
-            progress(pair + 1, pairs)
     lessons.correlation, lessons.within = _mean(overall), _mean(inside)
     lessons.buffer, lessons.empty = len(buffer), empty / max(clusters, 1)
     return lessons
