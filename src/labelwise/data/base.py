@@ -71,7 +71,25 @@ class ArrayDataset:
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class Over:
+    """What datasets share that answer with another dataset's samples, changed; they add `batch`.
+
+    Attributes:
+        data: the samples as they are.
+    """
+
+    data: Dataset
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return self.data.modalities
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered(Over):
     """A dataset some of whose modalities are rows of larger arrays, looked up batch by batch.
 
     Attributes:
@@ -82,7 +100,6 @@ class Gathered:
         InputError: a row number is outside its source.
     """
 
-    data: Dataset
     sources: Mapping[str, Array]
 
     def __post_init__(self) -> None:
@@ -94,13 +111,6 @@ class Gathered:
                     f"{rows[name].max()}."
                 )
         object.__setattr__(self, "sources", {name: frozen(source) for name, source in self.sources.items()})
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        return self.data.modalities
-
-    def __len__(self) -> int:
-        return len(self.data)
 
     def batch(self, ids: Ids) -> Mapping[str, Array]:
         return {

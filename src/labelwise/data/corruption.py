@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array
-from labelwise.data.base import Dataset, Ids
+from labelwise.data.base import Ids, Over
 from labelwise.seeds import generator
 
 Kind = Literal["noise", "blur", "word-dropout", "zeros"]
@@ -22,7 +22,7 @@ def is_text(values: Array) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Corrupted:
+class Corrupted(Over):
     """A dataset of which some samples are worse in one modality; what happens to a sample depends on (seed, id) only.
 
     Attributes:
@@ -36,20 +36,12 @@ class Corrupted:
             multiple of.
     """
 
-    data: Dataset
     modality: str
     kind: Kind
     amount: float
     seed: int
     touched: NDArray[np.bool_]
     spread: NDArray[np.float64]
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        return self.data.modalities
-
-    def __len__(self) -> int:
-        return len(self.data)
 
     def batch(self, ids: Ids) -> Mapping[str, Array]:
         batch = dict(self.data.batch(ids))
@@ -105,7 +97,7 @@ def _blurred(values: Array, sigma: float) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Missing:
+class Missing(Over):
     """A dataset of which some samples lack modalities; no sample lacks all.
 
     Attributes:
@@ -114,15 +106,7 @@ class Missing:
             that would keep none the most firmly held one stays.
     """
 
-    data: Dataset
     hold: NDArray[np.float64]
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        return self.data.modalities
-
-    def __len__(self) -> int:
-        return len(self.data)
 
     def batch(self, ids: Ids) -> Mapping[str, Array]:
         batch = dict(self.data.batch(ids))
