@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -81,3 +82,17 @@ def test_over_means_spent_and_measured():
     events = [opened, Asked(0, (0,)), Answered(0, 1), Fitted(1, 1, 3, {}, {}), Asked(1, (2,)), Answered(2, 0)]
     assert not replay(events).over  # two labels bought, the second not measured yet
     assert replay([*events, Fitted(2, 2, 6, {}, {})]).over
+
+
+def test_the_protocol_names_plan_recipe_and_data_but_neither_strategy_nor_seed():
+    opened = Opened(Plan(seed=1), {"class": "a"}, {"class": "recipe"}, {"name": "task"}, {})
+    same = replace(opened, plan=Plan(seed=2), strategy={"class": "b"}, at="later", notes={"a": 1})
+    assert opened.protocol == same.protocol
+    for other in (
+        replace(opened, plan=Plan(seed=1, budget=501)),
+        replace(opened, recipe={"class": "other"}),
+        replace(opened, task={"name": "other"}),
+    ):
+        assert other.protocol != opened.protocol
+    stored = from_dict("opened", json.loads(json.dumps(to_dict(opened))))
+    assert stored.protocol == opened.protocol

@@ -19,6 +19,7 @@ from labelwise.data.base import Labelled, Task
 from labelwise.describing import describe, differences, plain
 from labelwise.errors import BadAnswer, Conflict, InputError
 from labelwise.events import Asked, Event, Fitted, Opened, Plan, State, replay
+from labelwise.functional.contribution import contribution
 from labelwise.functional.metrics import measure
 from labelwise.models.base import Predictor, Progress, Recipe
 from labelwise.oracle import Answer
@@ -89,6 +90,7 @@ class Campaign:
             self._open(plan, notes or {})
         self._same(plan)
         self.plan = self._opened.plan
+        strategy.begin(self._opened)
         self._pool_mask = np.zeros(len(task.data), bool)
         self._pool_mask[task.pool] = True
 
@@ -146,8 +148,8 @@ class Campaign:
             return [self._asked(t, candidates, proposal)], self._learned(stored)
         seconds: dict[str, float] = {}
         predictor = self._fit(train, pool, t, stored.get("predictor"), seconds)
-        validation = self._measure(predictor, self.task.validation, seconds)
-        test = self._measure(predictor, self.task.test, seconds)
+        validation, analysis = self._measure(predictor, self.task.validation, seconds)
+        test, of_test = self._measure(predictor, self.task.test, seconds)
         # A fit of this very round was there before: a correction came after the end, and the outcome was heard then.
         if state.fits and state.asks and state.fits[-1].round < t:
             start = perf_counter()
@@ -167,7 +169,10 @@ class Campaign:
             seconds["propose"] = perf_counter() - start
             events.append(self._asked(t, candidates, proposal))
         fit = {k: float(v) for k, v in predictor.notes.items()}
-        events.insert(0, Fitted(t, len(train), state.seen, validation, test, fit, seconds, _now()))
+        fitted = Fitted(
+            t, len(train), state.seen, validation, test, fit, seconds, _now(), of_test or analysis
+        )
+        events.insert(0, fitted)
         return events, self._learned(stored, predictor)
 
     def _learned(
@@ -199,16 +204,21 @@ class Campaign:
 
     def _measure(
         self, predictor: Predictor, part: Labelled | None, seconds: dict[str, float]
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return metrics of the answer, and of what each modality contributes; {} of each where there is nothing."""
         if part is None or len(part) == 0:
-            return {}
+            return {}, {}
         start = perf_counter()
-        probs = predictor.infer(self.task.data, part.ids, frozenset({"probs"}), self._phase("measure")).need(
-            "probs"
-        )
-        metrics = measure(probs, part.y, self.task.n_classes)
+        modal = {"modal_probs", "coalitions"}
+        names = {"probs"} | (modal if modal <= self.recipe.gives.validation else set())
+        told = predictor.infer(self.task.data, part.ids, frozenset(names), self._phase("measure"))
+        metrics = measure(told.need("probs"), part.y, self.task.n_classes)
+        contributions = {}
+        if told.coalitions is not None:
+            contributions = contribution(told.coalitions, told.need("modal_probs"), part.y)
+            contributions["modalities"] = list(self.task.data.modalities)
         seconds["measure"] = seconds.get("measure", 0.0) + perf_counter() - start
-        return metrics
+        return metrics, contributions
 
     def _start(
         self, pool: NDArray[np.int64], size: int, t: int, cold: bool

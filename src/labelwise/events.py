@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
@@ -60,6 +62,13 @@ class Opened:
     notes: Mapping[str, Any] = field(default_factory=dict)
     at: str = ""
 
+    @property
+    def protocol(self) -> str:
+        """Return twelve digits that name recipe, data and plan, whatever the strategy and the seed."""
+        plan = {name: value for name, value in asdict(self.plan).items() if name != "seed"}
+        told = json.dumps([plan, self.recipe, self.task], sort_keys=True, default=dict)
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -73,6 +82,8 @@ class Fitted:
         test: metrics on test data ({} where there are none); no strategy ever sees them.
         fit: training diagnostics.
         seconds: wall seconds by phase: fit, measure, infer, learn, propose.
+        analysis: what each modality contributes, measured on test data, or on validation data where there are none
+            ({} with one modality); like `test`, no strategy ever sees it.
     """
 
     round: int
@@ -83,6 +94,7 @@ class Fitted:
     fit: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     at: str = ""
+    analysis: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

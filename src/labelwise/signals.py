@@ -25,12 +25,13 @@ _LETTERS: dict[str, tuple[str, ...]] = {
     "features": ("n", "F"),
     "modal_probs": ("n", "M", "C"),
     "evidence": ("n", "M", "C"),
+    "coalitions": ("n", "K", "C"),
     "present": ("n", "M"),
     "el2n": ("n",),
     "y": ("n",),
 }
 NAMES: tuple[str, ...] = ("probs", "logits", "draws", "embeddings", "features", "modal_probs", "modal_embeddings",
-                          "evidence", "present", "el2n", "y")  # fmt: skip
+                          "evidence", "coalitions", "present", "el2n", "y")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,8 @@ class Signals:
         modal_probs: (n, M, C) of the unimodal heads.
         modal_embeddings: M arrays (n, D_m).
         evidence: (n, M, C) non-negative; Dirichlet alpha = evidence + 1.
+        coalitions: (n, 2^M, C) class probabilities of the fusion where it reads some modalities only: bit m of the
+            coalition's number is set where it reads modality m, so [:, 0] is of none and [:, -1] is probs.
         present: (n, M) which modalities the sample has.
         el2n: (n,) error L2 norm of labelled samples.
         y: (n,) class index; never present in the pool part of a view.
@@ -68,6 +71,7 @@ class Signals:
     modal_probs: Array | None = None
     modal_embeddings: tuple[Array, ...] | None = None
     evidence: Array | None = None
+    coalitions: Array | None = None
     present: Array | None = None
     el2n: Array | None = None
     y: NDArray[np.int64] | None = None

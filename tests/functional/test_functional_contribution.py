@@ -13,6 +13,7 @@ from labelwise.errors import InputError, ShapeError
 from labelwise.functional.batches import gradient_distances
 from labelwise.functional.contribution import (
     balancing_scales,
+    contribution,
     contribution_shares,
     dispersion,
     shapley,
@@ -146,3 +147,28 @@ def test_what_is_wrong_is_said():
         shapley_sampled(float, 2, 0, generator(0))
     with pytest.raises(ShapeError, match=r"modal_probs must have shape \(n, M, C\)"):
         top1_gaps(np.ones((2, 2)), np.ones((2, 1)), [0, 0])
+
+
+def test_contribution_of_two_modalities_by_hand():
+    y = np.array([0, 1])
+    sure, wrong = [0.9, 0.1], [0.2, 0.8]
+    # none: class 0 always (1 of 2 right); a alone: both right; b alone: none right; both: both right
+    coalitions = np.array([[sure, sure, wrong, sure], [sure, wrong, sure, wrong]])
+    heads = np.array([[sure, wrong], [wrong, sure]])
+    found = contribution(coalitions, heads, y)
+    # φ_a = ((1 - 0.5) + (1 - 0)) / 2, φ_b = ((0 - 0.5) + (1 - 1)) / 2
+    assert found["shapley"] == pytest.approx([0.75, -0.25])
+    assert sum(found["shapley"]) == pytest.approx(1 - 0.5)  # of all less of none
+    assert found["dispersion"] == pytest.approx(1.0)  # two modalities: the difference
+    assert found["accuracy"] == [1.0, 0.0]
+    assert found["by class"] == [[1.0, 0.0], [1.0, 0.0]]
+
+
+def test_contribution_leaves_out_classes_without_samples_and_refuses_what_does_not_match():
+    coalitions = np.full((1, 4, 3), 1 / 3)
+    found = contribution(coalitions, np.full((1, 2, 3), 1 / 3), [0])
+    assert found["by class"] == [[1.0, 1.0], None, None]
+    with pytest.raises(InputError, match="1 samples, 2 labels"):
+        contribution(coalitions, np.full((1, 2, 3), 1 / 3), [0, 1])
+    with pytest.raises(ShapeError, match="coalitions"):
+        contribution(coalitions[:, :3], np.full((1, 2, 3), 1 / 3), [0])

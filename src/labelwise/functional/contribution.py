@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.checks import as_array, check_count, check_shape
+from labelwise.checks import as_array, as_labels, check_count, check_shape
 from labelwise.errors import InputError, ShapeError
 from labelwise.functional.metrics import accuracy
 
@@ -114,6 +114,49 @@ def shapley_sampled(
             phi[one] += v(mask | 1 << one) - v(mask)
             mask |= 1 << one
     return phi / orders
+
+
+def contribution(coalitions: Any, modal_probs: Any, y: Any) -> dict[str, Any]:
+    """Return what each modality contributes to the accuracy of a fusion, on samples whose labels are known.
+
+    Args:
+        coalitions: (n, 2^M, C) class probabilities where only a coalition's modalities are read.
+        modal_probs: (n, M, C) of the unimodal heads.
+        y: (n,) class indices, of at least one sample.
+
+    Returns:
+        "accuracy": of each modality's own head, M numbers; "shapley": of the accuracy of the fusion, M numbers that sum
+        to accuracy of all less accuracy of none; "dispersion": D(φ) of these; "by class": (C, M) accuracy of each
+        modality's head on each class, None where a class has no sample.
+
+    Raises:
+        ShapeError: shapes do not match.
+        InputError: a label is out of range, or there is no sample.
+
+    Source:
+        RL-MBA, analysis of modality contributions; `shapley`, `dispersion`.
+    """
+    worlds, heads = as_array(coalitions, "coalitions"), as_array(modal_probs, "modal_probs")
+    check_shape(heads, "modal_probs", ("n", "M", "C"), (None, None, None))
+    n, m, c = heads.shape
+    check_shape(worlds, "coalitions", ("n", "2^M", "C"), (n, 2**m, c))
+    labels = as_labels(y, c, "y")
+    if not n or labels.size != n:
+        raise InputError(
+            f"contribution needs samples with a label each; it has {n} samples, {labels.size} labels."
+        )
+    phi = shapley((worlds.argmax(axis=2) == labels[:, None]).mean(axis=0))
+    right = (heads.argmax(axis=2) == labels[:, None]).astype(float)
+    counts = np.bincount(labels, minlength=c)
+    sums = np.zeros((c, m))
+    np.add.at(sums, labels, right)
+    by_class = [(row / count).tolist() if count else None for row, count in zip(sums, counts, strict=True)]
+    return {
+        "accuracy": right.mean(axis=0).tolist(),
+        "shapley": phi.tolist(),
+        "dispersion": float(dispersion(phi)),
+        "by class": by_class,
+    }
 
 
 def dispersion(phi: Any) -> Floats:

@@ -27,7 +27,7 @@ _TYPES: dict[str, dict[str, tuple[type, ...]]] = {
     },
     "fitted": {
         **dict.fromkeys(("round", "n_labelled", "seen"), _WHOLE),
-        **dict.fromkeys(("validation", "test", "fit", "seconds"), _TREE),
+        **dict.fromkeys(("validation", "test", "fit", "seconds", "analysis"), _TREE),
         "at": _TEXT,
     },
     "asked": {"round": _WHOLE, "ids": (list,), "scores": (list, NoneType), "notes": _TREE, "at": _TEXT},

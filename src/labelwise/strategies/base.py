@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array, as_ids, check_name, frozen
 from labelwise.errors import InputError
+from labelwise.events import Opened
 from labelwise.signals import Needs, View
 
 # What may be stored: numbers, strings, None, arrays, and dicts or lists of them. Never a pickle.
@@ -96,6 +97,13 @@ class Strategy(ABC):
     @abstractmethod
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         """Return which n pool rows to ask for next (all of them if the pool is smaller)."""
+
+    def begin(self, opened: Opened) -> None:
+        """Hear, whenever a campaign is opened or reopened, what campaign it is; raise InputError to refuse it."""
+        for name in self.inner:
+            held = getattr(self, name)
+            for one in held if isinstance(held, tuple) else (held,):
+                one.begin(opened)
 
     def learn(self, outcome: Outcome) -> None:  # noqa: B027 - a documented no-op, most strategies learn nothing
         """Hear what the last batch bought; learned policies override this."""
