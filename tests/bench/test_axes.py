@@ -130,6 +130,25 @@ def test_a_scale_adds_exceptions_and_wins_over_them(tmp_path):
     assert len(read(tmp_path, GOOD + WHEN.replace('"halves"', '"small"')).specs) == 8
 
 
+def test_an_exception_takes_other_lists_of_the_grid_and_a_scale_wins_over_them(tmp_path):
+    more = '[[when]]\nset = "halves"\ngrid = { "plan.seed" = [0, 1, 2, 3] }\n'
+    found = read(tmp_path, GOOD + more)
+    seeds = {set_: set() for set_ in ("halves", *(c["set"] for c in found.cases))}
+    for case, spec in zip(found.cases, found.specs, strict=True):
+        seeds[case["set"]].add(spec.plan.seed)
+    assert seeds.pop("halves") == {0, 1, 2, 3}
+    assert set(map(frozenset, seeds.values())) == {frozenset({0, 1})}
+    scaled = GOOD + more + '[scale.one]\n"plan.seed" = [7]\n'
+    assert {spec.plan.seed for spec in read(tmp_path, scaled, "one").specs} == {7}
+    for wrong, words in (
+        ('"plan.seed" = []', "when.grid.plan.seed must be a list with at least one value"),
+        ('"plan.sed" = [1]', "when.grid.plan.sed is no list of the grid. Did you mean 'plan.seed'?"),
+    ):
+        with pytest.raises(InputError) as error:
+            read(tmp_path, GOOD + more.replace('"plan.seed" = [0, 1, 2, 3]', wrong))
+        assert words in str(error.value)
+
+
 @pytest.mark.parametrize(
     "old, new, words",
     [

@@ -36,10 +36,11 @@ class Combination:
 
 @dataclass(frozen=True)
 class _Exception:
-    """What to set only where some cases meet."""
+    """What to set, and which lists of the grid to take, only where some cases meet."""
 
     cases: Mapping[str, frozenset[str]]
     changes: Mapping[str, Any]
+    grid: Mapping[str, list[Any]]
 
     def holds(self, cases: Mapping[str, str]) -> bool:
         return all(cases[axis] in among for axis, among in self.cases.items())
@@ -56,7 +57,8 @@ def combinations(
     Args:
         content: the tables of a spec.
         axes: axis -> case -> dotted keys (`"plan.start"`) or whole tables (`task`, which then replaces the file's).
-        whens: exceptions: tables of axis -> case or list of cases, and `change`: what to set where all of them hold.
+        whens: exceptions: tables of axis -> case or list of cases, and for where all of them hold `change`: what to
+            set, or `grid`: lists in the place of the grid's.
         grid: dotted key (or whole table) -> list of values.
         scales: scale -> dotted keys, which replace values or the grid's list of that name; `axis`, whose axes
             replace those of the same name; and `when`, which is added to the file's.
@@ -93,25 +95,31 @@ def combinations(
             raise InputError(
                 f"{where}: scale.{scale} sets {key!r}; a scale replaces whole axes: write [scale.{scale}.{key}]."
             )
-    grid |= {key: changes.pop(key) for key in tuple(changes) if key in grid}
-    for key, choices in grid.items():
-        if not isinstance(choices, list) or not choices:
-            raise InputError(
-                f"{where}: grid.{key} must be a list with at least one value; it is {choices!r}."
-            )
+    of_scale = {key: changes.pop(key) for key in tuple(changes) if key in grid}
+    _check_lists(grid | of_scale, "grid", where)
+    for one in exceptions:
+        for key in one.grid:
+            if key not in grid:
+                raise InputError(
+                    f"{where}: when.grid.{key} is no list of the grid. {did_you_mean(key, grid)}"
+                )
     outer = [key for key in changes if any(inner.startswith(f"{key}.") for inner in grid)]
     made = []
     for named in product(*(cases.items() for cases in axes.values())):
-        for chosen in product(*grid.values()):
+        cases = {axis: case for axis, (case, _) in zip(axes, named, strict=True)}
+        holding = [one for one in exceptions if one.holds(cases)]
+        lists = grid
+        for one in holding:
+            lists = lists | one.grid
+        lists = lists | of_scale
+        for chosen in product(*lists.values()):
             values = deepcopy(dict(content))
-            cases = {axis: case for axis, (case, _) in zip(axes, named, strict=True)}
             for _, keys in named:
                 _put_all(values, keys, where)
-            for one in exceptions:
-                if one.holds(cases):
-                    _put_all(values, one.changes, where)
+            for one in holding:
+                _put_all(values, one.changes, where)
             _put_all(values, {key: changes[key] for key in outer}, where)
-            _put_all(values, dict(zip(grid, chosen, strict=True)), where)
+            _put_all(values, dict(zip(lists, chosen, strict=True)), where)
             _put_all(values, {key: changes[key] for key in changes if key not in outer}, where)
             made.append(Combination(cases, values))
     return tuple(made)
@@ -165,9 +173,12 @@ def _exceptions(value: Any, known: Mapping[str, Sequence[str]], key: str, where:
     for table in value:
         conditions = dict(_table(table, key, where))
         changes = _table(conditions.pop("change", {}), f"{key}.change", where)
-        if not changes or not conditions:
+        lists = _table(conditions.pop("grid", {}), f"{key}.grid", where)
+        _check_lists(lists, f"{key}.grid", where)
+        if not (changes or lists) or not conditions:
             raise InputError(
-                f"{where}: {key} must name cases of an axis and what to `change`; it is {table!r}."
+                f"{where}: {key} must name cases of an axis and what to `change`, or lists of the `grid`; "
+                f"it is {table!r}."
             )
         cases = {}
         for axis, names in conditions.items():
@@ -180,8 +191,16 @@ def _exceptions(value: Any, known: Mapping[str, Sequence[str]], key: str, where:
                         f"{where}: {key}.{axis}: there is no case {name!r}. {did_you_mean(str(name), known[axis])}"
                     )
             cases[axis] = frozenset(among)
-        found.append(_Exception(cases, changes))
+        found.append(_Exception(cases, changes, lists))
     return found
+
+
+def _check_lists(lists: Mapping[str, Any], key: str, where: str) -> None:
+    for name, choices in lists.items():
+        if not isinstance(choices, list) or not choices:
+            raise InputError(
+                f"{where}: {key}.{name} must be a list with at least one value; it is {choices!r}."
+            )
 
 
 def names_of(runs: Sequence[Combination]) -> dict[str, list[str]]:

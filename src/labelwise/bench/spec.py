@@ -185,7 +185,8 @@ def read_bench(path: Path, scale: str | None = None, only: Iterable[str] = ()) -
 
     - `[axis.NAME.CASE]`: dotted keys, e.g. `"plan.start" = 500`, or whole tables, e.g. `task = {name = "digits"}`, to set
       in the spec; a run is one case of each axis.
-    - `[[when]]`: exceptions, e.g. `set = ["a", "b"]`, `method = "x"`, `change = {"strategy.lam" = 0.25}`.
+    - `[[when]]`: exceptions, e.g. `set = ["a", "b"]`, `method = "x"`, `change = {"strategy.lam" = 0.25}`, or
+      `grid = {"plan.seed" = [0, 1]}`: lists in the place of the grid's.
     - `[grid]`: dotted keys with lists of values, e.g. `"strategy.name" = ["random", "margin"]`, `"plan.seed" = [0, 1, 2]`;
       a key may also name a whole table, with inline tables as values.
     - `[scale.NAME]`: dotted keys that replace values (or lists of the grid) when that scale is asked for, and
