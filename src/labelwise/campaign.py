@@ -19,7 +19,7 @@ from labelwise.data.base import Labelled, Task
 from labelwise.describing import describe, differences, plain
 from labelwise.errors import BadAnswer, Conflict, InputError
 from labelwise.events import Asked, Event, Fitted, Opened, Plan, State, replay
-from labelwise.functional.contribution import contribution
+from labelwise.functional.contribution import MOST_EXACT, contribution
 from labelwise.functional.metrics import measure
 from labelwise.models.base import Predictor, Progress, Recipe
 from labelwise.oracle import Answer
@@ -210,7 +210,8 @@ class Campaign:
             return {}, {}
         start = perf_counter()
         modal = {"modal_probs", "coalitions"}
-        names = {"probs"} | (modal if modal <= self.recipe.gives.validation else set())
+        known = modal <= self.recipe.gives.validation and len(self.task.data.modalities) <= MOST_EXACT
+        names = {"probs"} | (modal if known else set())
         told = predictor.infer(self.task.data, part.ids, frozenset(names), self._phase("measure"))
         metrics = measure(told.need("probs"), part.y, self.task.n_classes)
         contributions = {}

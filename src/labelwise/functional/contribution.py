@@ -14,6 +14,7 @@ from labelwise.errors import InputError, ShapeError
 from labelwise.functional.metrics import accuracy
 
 Floats = NDArray[np.float64]
+MOST_EXACT = 10  # modalities: more have too many coalitions to ask about every one
 
 
 def top1_gaps(modal_probs: Any, probs: Any, y: Any) -> Floats:

@@ -107,21 +107,46 @@ class MultimodalNetwork(nn.Module):
         self.register_buffer("temperature", torch.ones(len(branches)))
 
     def forward(self, read: Read) -> Told:
+        modal, scores, there = self.encoded(read)
+        evidence = softplus(scores / self.temperature[:, None]) * there[..., None]
+        logits, embedding, opinion = self.fused(modal, evidence, self._kept(there))
+        return Told(logits, embedding, scores, evidence, modal, there, opinion)
+
+    def encoded(self, read: Read) -> tuple[Tensor, Tensor, Tensor]:
+        """Return projections (b, M, width), 0 where missing, the heads' scores (b, M, C), and what is read (b, M)."""
         there = read.present & self.learned
         told = [
             branch(part, there[:, m])
             for m, (branch, part) in enumerate(zip(self.branches, read.parts, strict=True))
         ]
         modal, scores = (torch.stack(found, dim=1) for found in zip(*told, strict=True))
-        evidence = softplus(scores / self.temperature[:, None]) * there[..., None]
-        fused = self._kept(there)
+        return modal, scores, there
+
+    def fused(self, modal: Tensor, evidence: Tensor, kept: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return logits (b, C), embedding and fused evidence of the fusion that reads the modalities `kept` (b, M).
+
+        Where it reads none, the head's layers read zeros, and a rule has no evidence: all its classes are as likely.
+        """
         if self.trunk is None or self.head is None:
-            opinion = fuse(self.fusion, evidence, fused, self.weights)
-            return Told(torch.log1p(opinion), modal.flatten(1), scores, evidence, modal, there, opinion)
-        share = self.weights * fused
+            opinion = fuse(self.fusion, evidence, kept, self.weights)
+            return torch.log1p(opinion), modal.flatten(1), opinion
+        share = self.weights * kept
         share = share / share.sum(1, keepdim=True).clamp(min=torch.finfo(share.dtype).tiny)
         embedding = self.trunk((share[..., None] * modal).sum(1))
-        return Told(self.head(embedding), embedding, scores, evidence, modal, there, None)
+        return self.head(embedding), embedding, None
+
+    def coalitions(self, told: Told) -> Tensor:
+        """Return probabilities (b, 2^M, C) of the fusion where it reads a coalition of the modalities it has.
+
+        The encoders do not run again. Bit m of the coalition's number is set where it may read modality m.
+        """
+        m = told.there.shape[1]
+        found = []
+        for number in range(2**m):
+            members = torch.tensor([bool(number >> one & 1) for one in range(m)], device=told.there.device)
+            logits, *_ = self.fused(told.modal, told.evidence, told.there & members)
+            found.append(logits.float().softmax(dim=1))
+        return torch.stack(found, dim=1)
 
     def _kept(self, there: Tensor) -> Tensor:
         if not self.training or self.modality_dropout == 0:

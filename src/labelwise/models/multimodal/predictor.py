@@ -13,7 +13,8 @@ from torch import Tensor
 
 from labelwise.checks import as_ids
 from labelwise.data.base import Dataset
-from labelwise.errors import MissingSignal, TrainingError
+from labelwise.errors import InputError, MissingSignal, TrainingError
+from labelwise.functional.contribution import MOST_EXACT
 from labelwise.models.answering import BLOCK, as_tensor
 from labelwise.models.base import Ids, Progress
 from labelwise.models.device import threads
@@ -25,7 +26,8 @@ from labelwise.signals import Signals
 if TYPE_CHECKING:
     from labelwise.models.multimodal.recipe import MultimodalRecipe
 
-GIVES = frozenset({"probs", "logits", "embeddings", "modal_probs", "modal_embeddings", "evidence", "present"})
+GIVES = frozenset({"probs", "logits", "embeddings", "modal_probs", "modal_embeddings", "evidence", "coalitions",
+                   "present"})  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,8 @@ class MultimodalPredictor:
     It answers probs, logits and embeddings of the fusion; of each modality, in the dataset's order, evidence (0 where
     it is missing), probs (the Dirichlet mean; even where it is missing) and embeddings (the projections; 0 where it is
     missing); which modalities are present; and draws where the recipe has any. The sum of α = evidence + 1 tells how
-    sure a modality is.
+    sure a modality is. Coalitions are what the fusion answers where only some modalities are read, as if a sample had no
+    others: the fused head reads the weighted mean of those, and zeros where there are none; a rule fuses their evidence.
 
     Attributes:
         recipe: how it was fitted.
@@ -66,6 +69,12 @@ class MultimodalPredictor:
             hint = " Give the recipe dropout and draws." if "draws" in unknown else ""
             raise MissingSignal(
                 f"multimodal gives {', '.join(sorted(gives))}; asked for {', '.join(sorted(unknown))}.{hint}"
+            )
+        modalities = len(self.reading.scales)
+        if "coalitions" in names and modalities > MOST_EXACT:
+            raise InputError(
+                f"coalitions of {modalities} modalities would be 2^{modalities} answers a sample; at most {MOST_EXACT} "
+                "modalities are told apart so. Leave coalitions out, or join modalities."
             )
         ids = as_ids(ids)
         device = self.network.weights.device
@@ -119,6 +128,8 @@ class MultimodalPredictor:
             "present": read.present,
         }
         parts = {name: values for name, values in parts.items() if name in names}
+        if "coalitions" in names:
+            parts["coalitions"] = self.network.coalitions(told)
         if "draws" in names:
             parts["draws"] = torch.stack([each.logits for each in drawn], dim=1).float().softmax(dim=2)
         return parts
