@@ -16,6 +16,7 @@ from labelwise.checks import check_count, check_name
 from labelwise.errors import InputError, TrainingError
 from labelwise.models.base import Progress
 from labelwise.models.device import PRECISIONS, autocast, can_fuse, pick_precision
+from labelwise.models.diary import Diary
 from labelwise.objectives.losses import super_loss
 
 Prepare = Callable[[Tensor], Tensor]  # (b, ...) as held -> what the network reads
@@ -153,6 +154,7 @@ def train(
     optimiser_state: Mapping[int, Any] | None = None,
     progress: Progress | None = None,
     objective: Objective | None = None,
+    diary: Diary | None = None,
 ) -> Trained:
     """Train `network` in place and return optimiser and diagnostics; it is left in eval mode.
 
@@ -169,6 +171,7 @@ def train(
         optimiser_state: from a former training of the same network.
         progress: told (batches done, batches in all).
         objective: what to lower; None: `task_loss` of the logits.
+        diary: hears every step, and its notes join those of the training.
 
     Raises:
         TrainingError: the loss is no number.
@@ -191,6 +194,8 @@ def train(
         total = torch.zeros((), device=device)
         right = torch.zeros((), device=device, dtype=torch.int64)
         order = torch.randperm(n, generator=generator).to(device)
+        if diary is not None:
+            diary.epoch()
         for rows in torch.split(order, sizes):
             for group in optimiser.param_groups:
                 group["lr"] = training.rate(step, len(sizes))
@@ -205,8 +210,11 @@ def train(
                 )
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(scaler.scale(lowered))
-            if training.clip is not None:
+            if training.clip is not None or diary is not None:
                 scaler.unscale_(optimiser)
+            if diary is not None:
+                diary.step(loss, network)
+            if training.clip is not None:
                 nn.utils.clip_grad_norm_(network.parameters(), training.clip)
             scaler.step(optimiser)
             scaler.update()
@@ -231,7 +239,7 @@ def train(
         optimiser.load_state_dict(best[3])
         notes = {**notes, "validation_loss": best[0], "best_epoch": best[1] + 1}
     network.eval()
-    return Trained(optimiser, notes)
+    return Trained(optimiser, notes if diary is None else {**notes, **diary.notes()})
 
 
 def batch_sizes(n: int, size: int) -> list[int]:

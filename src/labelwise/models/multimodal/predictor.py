@@ -45,7 +45,8 @@ class MultimodalPredictor:
         network: in eval mode; not to be trained further.
         reading: how it reads samples.
         n_classes: C.
-        notes: of the training: loss and accuracy of the fusion; for each modality "loss/<name>" and "accuracy/<name>"
+        notes: of the training: loss and accuracy of the fusion; "loss average" and "gradient norm", moving averages
+            over its steps, and "loss slope", of the last epoch, in nats a step; for each modality "loss/<name>" and "accuracy/<name>"
             of its head on the training samples that have it, "present/<name>", their share (0: the modality is treated
             as missing everywhere), and "temperature/<name>".
         seed: of the dropout masks of its draws.

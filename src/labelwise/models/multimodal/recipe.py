@@ -17,9 +17,10 @@ from labelwise.data.base import Dataset, Labelled
 from labelwise.errors import InputError
 from labelwise.functional.evidential_loss import annealing
 from labelwise.models import networks
-from labelwise.models.answering import as_tensor
+from labelwise.models.answering import as_tensor, channels_last
 from labelwise.models.base import Ids, Progress
 from labelwise.models.device import pick_device, seeded, threads
+from labelwise.models.diary import Diary
 from labelwise.models.draws import dropout_layers
 from labelwise.models.inputs import TEXT_FEATURES
 from labelwise.models.multimodal.calibration import evidence_temperature
@@ -176,7 +177,7 @@ class MultimodalRecipe(Training):
             present = held.present(len(reading.scales))
             network = self._build(reading, n_classes, torch.from_numpy(present.any(axis=0)), seed).to(device)
             if self.channels_last:
-                network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                channels_last(network)
             prepare = reading.preparation(held, device, channels_last=self.channels_last)
             x, y = as_tensor(held.rows, device), torch.tensor(labels, device=device)
             judged = None
@@ -195,6 +196,7 @@ class MultimodalRecipe(Training):
                 validation=judged if self.patience is not None else None,
                 progress=progress,
                 objective=self._objective,
+                diary=Diary(),
             )
             notes = {**done.notes, **self._modal_notes(network, tuple(reading.scales), x, y, prepare)}
             if self.calibrate and judged is not None:
