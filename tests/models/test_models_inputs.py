@@ -18,6 +18,7 @@ TWO = np.arange(2)
         (np.zeros((2, 8, 8, 3), np.float32), "image"),
         (np.zeros((2, 5)), "table"),
         (np.zeros(2, np.int64), "table"),
+        (np.zeros((2, 5, 8, 8, 3), np.uint8), "video"),
         (np.array(["a", "b"], dtype=np.dtypes.StringDType()), "text"),
     ],
 )
@@ -27,7 +28,7 @@ def test_kinds_are_told_by_shape_and_type(values, kind):
 
 def test_what_is_none_of_the_kinds_is_refused():
     with pytest.raises(ShapeError, match="'film' must be images"):
-        kind_of("film", np.zeros((2, 3, 8, 8, 3)))
+        kind_of("film", np.zeros((2, 3, 3, 8, 8, 3)))
 
 
 def test_an_unknown_modality_is_refused_with_the_nearest_name():

@@ -40,17 +40,26 @@ def as_tensor(values: Array, device: torch.device) -> Tensor:
     return torch.from_numpy(plain if plain.flags.writeable else plain.copy()).to(device)
 
 
+def channels_last(network: nn.Module) -> nn.Module:
+    """Return the network, its convolutions over images laid out channels last; those over videos stay as they are."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
 def preparation(reader: Reader, device: torch.device, *, channels_last: bool) -> Prepare:
     """Return what makes a batch as held in memory (bytes, channels last) into what a network reads."""
     if reader.image is None:
         return lambda x: x
     factor, offset = (torch.from_numpy(part).to(device) for part in reader.image.factors())
-    layout = torch.channels_last if channels_last else torch.contiguous_format
+    picture = len(reader.image.shape) == 3  # networks of videos stay as they are
+    layout = torch.channels_last if channels_last and picture else torch.contiguous_format
 
     def prepare(x: Tensor) -> Tensor:
         if x.dtype == torch.uint8:
             x = (x * factor).add_(offset)
-        return x.permute(0, 3, 1, 2).contiguous(memory_format=layout)
+        return x.movedim(-1, 1).contiguous(memory_format=layout)
 
     return prepare
 
@@ -82,7 +91,7 @@ class TorchPredictor:
         self.network.eval()
         fast = folded(self.network) if isinstance(self.recipe.network, str) else self.network
         if self.recipe.channels_last:
-            fast = fast.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            fast = channels_last(fast)
         object.__setattr__(self, "_fast", fast)
 
     def infer(

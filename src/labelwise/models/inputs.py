@@ -15,7 +15,7 @@ from labelwise.data.base import Dataset
 from labelwise.errors import InputError, ShapeError
 from labelwise.models.texts import Words
 
-IMAGE, TABLE, TEXT = "image", "table", "text"
+IMAGE, VIDEO, TABLE, TEXT = "image", "video", "table", "text"
 _MOST = float(np.finfo(np.float32).max)
 _BLOCK = 1 << 22  # numbers looked at in one go while measuring
 # on splits of banking77's training part: 1 to 2 points of accuracy above 2048, at most 1 below 8192
@@ -23,8 +23,8 @@ TEXT_FEATURES = 4096
 
 
 def kind_of(name: str, values: Array) -> str:
-    """Return what a modality is by the shape of its batch: image (b, H, W[, channels]), table (b[, F]) or
-    text (b,).
+    """Return what a modality is by the shape of its batch: image (b, H, W[, channels]), video
+    (b, frames, H, W, channels), table (b[, F]) or text (b,).
 
     Spectrograms, (b, bands, frames), are images.
 
@@ -39,10 +39,13 @@ def kind_of(name: str, values: Array) -> str:
         return TEXT
     if values.dtype.kind in "biuf" and values.ndim in (3, 4):
         return IMAGE
+    if values.dtype.kind in "biuf" and values.ndim == 5:
+        return VIDEO
     if values.dtype.kind in "biuf" and values.ndim in (1, 2):
         return TABLE
     raise ShapeError(
-        f"Modality {name!r} must be images (b, H, W) or (b, H, W, channels), a table (b, F) or text (b,); "
+        f"Modality {name!r} must be images (b, H, W) or (b, H, W, channels), videos (b, frames, H, W, channels), a "
+        "table (b, F) or text (b,); "
         f"it is {values.dtype} of shape {values.shape}."
     )
 
@@ -74,7 +77,7 @@ def _with_columns(values: Array) -> Array:
 
 
 def _is_bytes(values: Array) -> bool:
-    return values.dtype == np.uint8 and values.ndim == 4
+    return values.dtype == np.uint8 and values.ndim in (4, 5)
 
 
 def _moments(values: Array, absent: NDArray[np.bool_] | None) -> tuple[Array, Array]:
@@ -120,7 +123,7 @@ class Scale:
     One number a column of a table, or a channel of an image. The bytes of an image count as byte / 255.
 
     Attributes:
-        shape: of one sample: (F,) or (H, W, channels).
+        shape: of one sample: (F,), (H, W, channels) or (frames, H, W, channels).
         centre: what is subtracted.
         spread: what is divided by; 1 where the training samples do not vary, so that a column that is
             constant among few labels does not explode on the first sample that differs.
@@ -162,8 +165,8 @@ class Scale:
         return prod(self.shape)
 
     def read(self, name: str, values: Array, absent: NDArray[np.bool_] | None) -> Array:
-        """Return images as (b, H, W, channels), tables as (b, F): bytes of images as they are, all else as
-        float32.
+        """Return images as (b, H, W, channels), videos with frames before H, tables as (b, F): bytes of images and
+        videos as they are, all else as float32.
 
         Floats are scaled; bytes are left to `factors`, so that they can be held and moved as bytes.
 
@@ -249,9 +252,9 @@ class Reader:
 
     @property
     def image(self) -> Scale | None:
-        """The scale of the images where nothing else is read; None otherwise."""
+        """The scale of the images, or of the videos, where nothing else is read; None otherwise."""
         first, *others = self.scales.values()
-        return first if isinstance(first, Scale) and len(first.shape) == 3 and not others else None
+        return first if isinstance(first, Scale) and len(first.shape) in (3, 4) and not others else None
 
     def with_constants(self, name: str, mean: Sequence[float], std: Sequence[float]) -> Reader:
         """Return the same reader with given instead of measured centre and spread for one modality."""
@@ -263,14 +266,16 @@ class Reader:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one sample as a network sees it: (channels, height, width) or (features,)."""
+        """The shape of one sample as a network sees it: (channels, height, width), of a video (channels, frames,
+        height, width), or (features,).
+        """
         if self.image is not None:
-            height, width, channels = self.image.shape
-            return channels, height, width
+            *sides, channels = self.image.shape
+            return channels, *sides
         return (sum(scale.width for scale in self.scales.values()),)
 
     def read(self, data: Dataset, ids: NDArray[np.int64]) -> Array:
-        """Return the samples as held in memory: (b, H, W, channels) bytes or float32, or (b, F) float32."""
+        """Return the samples as held in memory: (b, [frames, ]H, W, channels) bytes or float32, or (b, F) float32."""
         batch = data.batch(ids)
         parts = {
             name: scale.read(name, batch[name], absent_rows(data, batch, name))

@@ -17,7 +17,7 @@ from labelwise.checks import as_labels, check_count, check_name
 from labelwise.data.base import Dataset, Labelled
 from labelwise.errors import InputError
 from labelwise.models import networks
-from labelwise.models.answering import GIVES, VERSION, TorchPredictor, as_tensor, preparation
+from labelwise.models.answering import GIVES, VERSION, TorchPredictor, as_tensor, channels_last, preparation
 from labelwise.models.base import Ids, Progress
 from labelwise.models.device import pick_device, seeded, threads
 from labelwise.models.draws import dropout_layers
@@ -135,7 +135,7 @@ class TorchRecipe(Training):
                 reader = self._measured(data, train.ids)
             network = self.build(reader.shape, n_classes).to(device)
             if self.channels_last:
-                network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                network = channels_last(network)
             optimiser_state: Mapping[int, Any] | None = None
             if previous:
                 load_network(network, previous["network"])

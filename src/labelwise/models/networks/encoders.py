@@ -41,7 +41,7 @@ def build(
     Args:
         modality: its name, for messages.
         maker: a row of `labelwise.models.networks.TABLE`, or your own `(shape) -> nn.Module` that answers (b, D).
-        shape: of a sample: (channels, height, width) or (features,).
+        shape: of a sample: (channels, height, width), (channels, frames, height, width) or (features,).
         width: of a named network, as in `networks.build`.
         dropout: likewise.
 
@@ -52,7 +52,7 @@ def build(
     """
     if isinstance(maker, str):
         check_name(maker, tuple(networks.TABLE), f"encoder of modality {modality!r}")
-        if networks.only_images(maker) and len(shape) != 3:
+        if networks.only_images(maker) and len(shape) not in (3, 4):
             raise InputError(
                 f"Encoder {maker!r} reads images; modality {modality!r} has samples of shape {shape}. Take 'mlp'."
             )
