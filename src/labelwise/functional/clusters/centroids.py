@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array, check_count
 from labelwise.functional.backend import rows_per_block, to_numpy
-from labelwise.functional.clusters.partition import Rows, rows_of
+from labelwise.functional.clusters.partition import rows_of
 
 Ints = NDArray[np.int64]
 
@@ -29,7 +30,8 @@ def centroid_distances(
         k: how many centres; n where there are fewer rows, fewer where rows are copies of one another.
         rng: draws the seeds, and the rows to learn from where there are more than `most`.
         iterations: of Lloyd's; fewer where nothing changes any more. 0: distances to the seeds.
-        most: rows that centres are learnt from, or 32 k if that is more; all rows are then measured in blocks.
+        most: rows that seeds and all iterations but the last see, or 32 k if that is more. The last one sees all rows
+            in blocks: a centre is nearer to rows that moved it.
 
     Returns:
         (n,) float64, at least 0; the difference to the nearest centre is taken without products, so that small
@@ -46,21 +48,30 @@ def centroid_distances(
     rows = rows_of(x, "x")
     k, n = check_count(k, "k", 1), len(rows)
     check_count(iterations, "iterations")
-    if n == 0:
-        return np.empty(0)
+    if k >= n:
+        return np.zeros(n)
     rows = rows.about_mean()
-    least = max(check_count(most, "most", 1), 32 * k)
-    drawn = slice(None) if n <= least else np.sort(rng.choice(n, least, replace=False))
-    sample = to_numpy(rows.take(drawn))
-    centres, members = _seeds(sample, min(k, n), rng)
-    for step in range(iterations):
+    enough = max(check_count(most, "most", 1), 32 * k)
+    every = n <= enough
+    sample = to_numpy(rows.take(slice(None) if every else np.sort(rng.choice(n, enough, replace=False))))
+    centres, members = _seeds(sample, k, rng)
+    for step in range(iterations if every else iterations - 1):
         if step:
             found = _nearest(sample, centres)
             if np.array_equal(found, members):
                 break
             members = found
-        _move(centres, sample, members)
-    return _measured(rows, centres)
+        _move(centres, [(sample, members)])
+    blocks = rows.blocks(k)
+    if iterations and not every:
+        parts = (to_numpy(rows.take(here)) for here in blocks)
+        _move(centres, ((part, _nearest(part, centres)) for part in parts))
+    out = np.empty(n)
+    for here in blocks:
+        part = to_numpy(rows.take(here))
+        off = part - centres[_nearest(part, centres)]
+        out[here] = np.sqrt(np.vecdot(off, off))
+    return out
 
 
 def _seeds(x: Array, k: int, rng: np.random.Generator) -> tuple[Array, Ints]:
@@ -90,9 +101,9 @@ def _kept(found: Array, old: Array, levels: Array) -> Ints:
     own = np.vecdot(found, found)
     between = own[:, None] + own - 2 * (found @ found.T)
     np.fill_diagonal(between, 0)
-    now = old.copy()
-    kept = []
-    for row, level in enumerate((levels * old).tolist()):
+    now = np.minimum(old, between[0])
+    kept = [0]  # nothing has changed since it was drawn
+    for row, level in enumerate((levels[1:] * old[1:]).tolist(), 1):
         if level < now[row]:
             kept.append(row)
             np.minimum(now, between[row], out=now)
@@ -122,25 +133,23 @@ def _reduced(x: Array, centres: Array) -> Array:
     return np.asarray(far)
 
 
-def _move(centres: Array, x: Array, members: Ints) -> None:
-    """Put each centre at the mean of its rows; one without any stays where it is."""
+def _move(centres: Array, parts: Iterable[tuple[Array, Ints]]) -> None:
+    """Put each centre at the mean of its rows; one without any stays where it is.
+
+    Args:
+        centres: (k, D).
+        parts: rows (r, D) and their centres (r,), some at a time.
+    """
     from scipy.sparse import csr_array
 
-    counts = np.bincount(members, minlength=len(centres))
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    ones = np.ones(len(x), x.dtype)
-    sums = csr_array((ones, np.argsort(members, kind="stable"), starts), (len(centres), len(x))) @ x
+    counts, sums = np.zeros(len(centres), np.int64), np.zeros(centres.shape)
+    for x, members in parts:
+        starts = np.concatenate([[0], np.cumsum(np.bincount(members, minlength=len(centres)))])
+        ones = np.ones(len(x), x.dtype)
+        sums += csr_array((ones, np.argsort(members, kind="stable"), starts), (len(centres), len(x))) @ x
+        counts += np.diff(starts)
     here = counts > 0
-    centres[here] = sums[here] / counts[here, None].astype(x.dtype)
-
-
-def _measured(rows: Rows, centres: Array) -> NDArray[np.float64]:
-    out = np.empty(len(rows))
-    for here in rows.blocks(len(centres)):
-        x = to_numpy(rows.take(here))
-        x = x - centres[_nearest(x, centres)]
-        out[here] = np.sqrt(np.vecdot(x, x))
-    return out
+    centres[here] = sums[here] / counts[here, None]
 
 
 def _parts(n: int, k: int) -> list[slice]:
