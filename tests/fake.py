@@ -13,7 +13,10 @@ from labelwise.seeds import generator
 from labelwise.signals import Needs, Signals
 
 SCALARS = ("boundary", "bim", "sharpness", "sharpness_rise", "predicted_loss", "discriminator", "critic")
-EVERYTHING = frozenset({"probs", "logits", "embeddings", "draws", *(f"scalars.{name}" for name in SCALARS)})
+MODAL = frozenset({"modal_probs", "modal_embeddings", "evidence", "coalitions", "present"})
+EVERYTHING = frozenset(
+    {"probs", "logits", "embeddings", "draws", *MODAL, *(f"scalars.{name}" for name in SCALARS)}
+)
 
 
 def task(
@@ -57,8 +60,23 @@ class FakePredictor:
         e = np.exp(moved - moved.max(axis=-1, keepdims=True))
         probs = e / e.sum(axis=-1, keepdims=True)
         parts = {"probs": probs[:, 0], "logits": logits, "embeddings": x, "draws": probs[:, 1:]}
+        if names & MODAL:
+            parts |= self._modal(x, scale, parts["probs"])
         scalars = {n[8:]: x[:, 0] + len(n) * x[:, 1] for n in names if n.startswith("scalars.")}
         return Signals(ids, **{n: parts[n] for n in names if n in parts}, scalars=scalars)
+
+    def _modal(self, x: np.ndarray, scale: np.ndarray, probs: np.ndarray) -> dict[str, Any]:
+        """Each column is a modality of its own, with evidence for the classes."""
+        evidence = np.log1p(np.exp(x[:, :, None] * scale * np.arange(len(self.mean))))  # (n, 2, C)
+        modal = (evidence + 1) / (evidence + 1).sum(axis=-1, keepdims=True)
+        nothing = np.full_like(probs, 1 / len(self.mean))
+        return {
+            "modal_probs": modal,
+            "modal_embeddings": (x[:, :1], x[:, 1:]),
+            "evidence": evidence,
+            "coalitions": np.stack([nothing, modal[:, 0], modal[:, 1], probs], axis=1),
+            "present": np.ones(x.shape, bool),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         return {"counter": self.counter, "mean": np.asarray(self.mean)}

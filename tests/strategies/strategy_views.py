@@ -22,6 +22,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "uncertain-gcn": {"steps": 2, "width": 8, "candidates": 2_000},
     "core-gcn": {"steps": 2, "width": 8, "candidates": 2_000},
     "bral-t": {"pairs": 2, "steps": 2, "hidden": 8},
+    "rl-mba": {"hidden": 8},
     "cdal-rl": {"steps": 2, "width": 4, "candidates": 50},
     "discriminative": {"parts": 3},
 }
@@ -61,6 +62,7 @@ def signals(names: frozenset[str], n: int, classes: int, kind: str = "random", s
         "modal_probs": lambda: simplex(MODALITIES),
         "modal_embeddings": lambda: tuple(normal(WIDTH) for _ in range(MODALITIES)),
         "evidence": lambda: np.exp(normal(MODALITIES, classes)),
+        "coalitions": lambda: simplex(2**MODALITIES),
         "present": lambda: np.ones((n, MODALITIES), bool),
         "el2n": lambda: np.abs(normal()),
         "y": lambda: rng.integers(classes, size=n),
@@ -77,7 +79,14 @@ def view(needs: Needs, n: int, classes: int, kind: str = "random", seed: int = 0
     return View(
         signals(needs.pool, n, classes, kind, seed),
         signals(needs.labelled, labelled, classes, "random", seed + 1),
-        signals(needs.validation, labelled, classes, "random", seed + 2),
+        # where modalities are measured on validation samples, there are some
+        signals(
+            needs.validation,
+            max(labelled, int("modal_probs" in needs.validation)),
+            classes,
+            "random",
+            seed + 2,
+        ),
         classes,
         ("first", "second"),
         round=1,

@@ -30,6 +30,7 @@ TABLE: dict[str, str] = {
     "mc-entropy": "labelwise.strategies.bayesian:McEntropy",
     "bral-t": "labelwise.strategies.trustset.strategy:BralT",
     "bral-t-plus": "labelwise.strategies.trustset.plus:BralTPlus",
+    "rl-mba": "labelwise.strategies.balance.strategy:RlMba",
     "pseudo-score": "labelwise.strategies.importance:PseudoScore",
     "grand-oracle": "labelwise.strategies.importance:GrandOracle",
     "coreset": "labelwise.strategies.diversity:CoreSet",
