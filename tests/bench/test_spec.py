@@ -6,7 +6,7 @@ import pytest
 
 from labelwise.bench.protocols import find
 from labelwise.bench.spec import read_bench, read_spec
-from labelwise.cli.bench import _as_folder
+from labelwise.cli.bench import as_folder
 from labelwise.errors import InputError, UnknownName
 
 GOOD = """
@@ -131,9 +131,9 @@ def test_a_folder_is_no_bench(tmp_path):
 
 
 def test_the_name_of_a_bench_cannot_choose_another_place():
-    assert _as_folder("uncertainty-mnist, 2.0") == "uncertainty-mnist- 2.0"
+    assert as_folder("uncertainty-mnist, 2.0") == "uncertainty-mnist- 2.0"
     for name in ("../../x", "/etc/x", "..", ""):
-        assert "/" not in _as_folder(name) and _as_folder(name).strip(".")
+        assert "/" not in as_folder(name) and as_folder(name).strip(".")
 
 
 def test_a_missing_file_is_named(tmp_path):

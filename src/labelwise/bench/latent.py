@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from labelwise import models, strategies
 from labelwise.bench.diagnose import Diagnosis, Floats
+from labelwise.bench.places import placed
 from labelwise.bench.results import Run
 from labelwise.bench.settings import Group
 from labelwise.bench.words import count, listed, percent
@@ -201,7 +202,9 @@ def refit(run: Run, target: Fitted, task: Task, seconds: float = SECONDS) -> Pre
     memory.append(events[: fits[0].seen], after=0)
     # One thread, as in `bench.run`: sums depend on it.
     with threadpool_limits(limits=1):
-        campaign = Campaign(task, recipe, _made(strategies.make, run.spec["strategy"]), memory)
+        campaign = Campaign(
+            task, recipe, _made(strategies.make, placed(run.spec["strategy"], run.path.parent)), memory
+        )
         predictor = campaign.fit()
         for before, fit in pairwise(fits):
             learned = {"predictor": dict(predictor.state_dict())}

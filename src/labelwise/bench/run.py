@@ -12,10 +12,14 @@ from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
 from labelwise import data, models, strategies
+from labelwise.bench.places import FILES, digests, named, placed
 from labelwise.bench.results import Run
 from labelwise.bench.spec import Spec
-from labelwise.campaign import Campaign
-from labelwise.errors import Conflict
+from labelwise.campaign import Campaign, describe
+from labelwise.data.base import Task
+from labelwise.errors import Conflict, InputError
+from labelwise.events import Opened
+from labelwise.models.base import Recipe
 from labelwise.oracle import SimulatedOracle
 from labelwise.store.sql import SqlStore
 from labelwise.strategies.cheating import told
@@ -36,13 +40,14 @@ def run(spec: Spec, folder: Path, *, notes: dict[str, Any] | None = None, tell: 
     next call asks what the uninterrupted run would have asked.
 
     Args:
-        spec: what to run.
+        spec: what to run. A bank or a policy that its strategy names is looked for in the folder.
         folder: where `<spec.id>.db` lies; made if missing.
         notes: kept with the opening, e.g. the command.
         tell: told (labels bought, budget, phase).
 
     Raises:
         Conflict: another process is running this spec in this folder right now.
+        InputError: a bank or policy is not there, is none for this run, or is another one than when the run began.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = run_file(folder, spec)
@@ -69,15 +74,18 @@ def run(spec: Spec, folder: Path, *, notes: dict[str, Any] | None = None, tell: 
                 folder,
                 lambda done, total: phase("pretrain", done, total),
             )
+            files = _files(spec, folder, recipe, task)
+            params = placed(spec.strategy.params, folder)
             campaign = Campaign(
                 task,
                 recipe,
-                told(strategies.make(spec.strategy.name, **spec.strategy.params), simulation.truth),
+                told(strategies.make(spec.strategy.name, **params), simulation.truth),
                 store,
                 spec.plan,
-                notes={"spec": spec.values(), **(notes or {})},
+                notes={"spec": spec.values(), **({"files": files} if files else {}), **(notes or {})},
                 progress=phase,
             )
+            _same_files(campaign.state.opened, files, path)
             bought = len(campaign.state.labels)  # more than 0 where an earlier process began
             oracle = SimulatedOracle(
                 simulation.truth,
@@ -94,6 +102,24 @@ def run(spec: Spec, folder: Path, *, notes: dict[str, Any] | None = None, tell: 
     finally:
         lock.release()
     return Run(spec.id, spec.values(), state, path)
+
+
+def _files(spec: Spec, folder: Path, recipe: Recipe, task: Task) -> dict[str, str]:
+    """Return name -> digest of the files that the strategy names."""
+    if not any(named(spec.strategy.params, what) for what in FILES):
+        return {}
+    protocol = Opened(spec.plan, {}, describe(recipe), task.fingerprint(), {}).protocol
+    return digests(spec.strategy.params, folder, protocol, spec.plan.seed)
+
+
+def _same_files(opened: Opened | None, files: dict[str, str], path: Path) -> None:
+    began = opened.notes.get("files", {}) if opened is not None else {}
+    for name, digest in files.items():
+        if began.get(name) != digest:
+            raise InputError(
+                f"{name} is not what it was when this run began (then {began.get(name)}, now {digest}). Put the old "
+                f"one back, or delete {path} to run it afresh."
+            )
 
 
 def spec_text(spec: Spec) -> str:

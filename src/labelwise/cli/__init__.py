@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from labelwise.cli.bank import bank_command
 from labelwise.cli.bench import bench_command, demo_command, run_command
 from labelwise.cli.data import download_command, recipes_command, tasks_command
 from labelwise.cli.people import ask_command, export_command, new_command, status_command, tell_command
@@ -39,7 +40,12 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "status": status_command,
         "export": export_command,
     },
-    "Compare strategies": {"run": run_command, "bench": bench_command, "report": report_command},
+    "Compare strategies": {
+        "run": run_command,
+        "bench": bench_command,
+        "bank": bank_command,
+        "report": report_command,
+    },
     "Look things up": {
         "strategies": strategies_command,
         "tasks": tasks_command,
@@ -50,7 +56,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
 for _panel, _commands in _PANELS.items():
     for _name, _command in _commands.items():
         app.command(
-            _name, rich_help_panel=_panel, no_args_is_help=_name in {"select", "plan", "bench", "run"}
+            _name, rich_help_panel=_panel, no_args_is_help=_name in {"select", "plan", "bench", "bank", "run"}
         )(_command)
 
 

@@ -2,97 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labelwise.cli.running import command_line, cores, run_all, see_to_files
+
 if TYPE_CHECKING:
-    from labelwise.bench.launch import Job
     from labelwise.bench.spec import Bench
 
 
-def _command() -> str:
-    return shlex.join(["labelwise", *sys.argv[1:]])
-
-
-def _as_folder(name: str) -> str:
+def as_folder(name: str) -> str:
     """Return the name of a bench as that of one folder: a file from a stranger must not choose another place."""
     return "".join(c if c.isalnum() or c in " -_." else "-" for c in name).strip(" .") or "bench"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _launch(bench: Bench, folder: Path, jobs: int) -> None:
-    """Run what is not finished, with one bar for all runs; complain at the end about what failed."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    from labelwise.bench.launch import launch
-    from labelwise.errors import LabelwiseError
-
-    console = Console(stderr=True)
-    quiet = not console.is_terminal
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=quiet,
-    )
-    line = bar.add_task(f"{len(bench.specs)} runs", total=1.0)
-    lines: dict[int, Any] = {}
-    told: set[int] = set()
-
-    def watch(jobs_now: Sequence[Job]) -> None:
-        done = sum(job.status == "done" for job in jobs_now)
-        share = sum(job.share for job in jobs_now) / len(jobs_now)
-        bar.update(line, completed=share, description=f"{done} of {len(jobs_now)} runs")
-        for job in jobs_now:
-            key = id(job)
-            if job.status == "running":
-                if key not in lines:
-                    lines[key] = bar.add_task("", total=1.0)
-                words = f"  {job.spec.strategy.name}, seed {job.spec.plan.seed}: {job.bought} of {job.budget} labels"
-                bar.update(lines[key], completed=job.share, description=words)
-            elif key in lines:
-                bar.remove_task(lines.pop(key))
-                if quiet and key not in told:
-                    told.add(key)
-                    console.print(
-                        f"{done} of {len(jobs_now)} runs; {job.status}: {job.spec.strategy.name}, "
-                        f"seed {job.spec.plan.seed}",
-                        highlight=False,
-                    )
-
-    with bar:
-        everything = launch(
-            bench.specs, folder, jobs=jobs, notes={"command": _command(), "bench": bench.name}, watch=watch
-        )
-    bad = [job for job in everything if job.status in ("failed", "busy")]
-    if bad:
-        listed = "\n".join(
-            f"  {job.spec.id} ({job.spec.strategy.name}, seed {job.spec.plan.seed}): {job.why}" for job in bad
-        )
-        raise LabelwiseError(
-            f"{len(bad)} of {len(everything)} runs did not finish:\n{listed}\nThe others are kept."
-        )
 
 
 def _report(bench: Bench, folder: Path, out: Path) -> None:
@@ -143,7 +66,7 @@ def demo_command(
     from labelwise.bench.spec import read_bench
 
     bench = read_bench(find("demo"))
-    _launch(bench, folder, jobs or _cores())
+    run_all(bench.specs, folder, jobs or cores(), bench.name)
     _report(bench, folder, folder / "report.html")
 
 
@@ -194,7 +117,7 @@ def bench_command(
     if (grid is None) == (protocol is None):
         raise InputError("Give a TOML file or --protocol NAME, one of the two.")
     bench = read_bench(grid if grid is not None else find(protocol or ""), scale, only or ())
-    where = folder or Path("runs") / _as_folder(bench.name)
+    where = folder or Path("runs") / as_folder(bench.name)
     if dry:
         for spec, cases in zip(bench.specs, bench.cases, strict=True):
             try:
@@ -206,7 +129,8 @@ def bench_command(
                 f"{spec.id}  {state:8}  {spec.task.name}  {spec.strategy.name}  seed {spec.plan.seed}{named}"
             )
         return
-    _launch(bench, where, jobs)
+    see_to_files(bench.specs, where, jobs, bench.name)
+    run_all(bench.specs, where, jobs, bench.name)
     if report:
         _report(bench, where, where / "report.html")
 
@@ -230,7 +154,7 @@ def run_command(
             f"{spec} describes {len(bench.specs)} runs; use `labelwise bench {spec}` for a grid."
         )
     with phase_bar("labels bought") as tell:
-        done = run(bench.specs[0], folder, notes={"command": _command(), "bench": bench.name}, tell=tell)
+        done = run(bench.specs[0], folder, notes={"command": command_line(), "bench": bench.name}, tell=tell)
     last = done.fits[-1] if done.fits else None  # none where every answer was a pass
     measured = (last.test or last.validation) if last else {}
     accuracy = f": accuracy {measured['accuracy']:.3f}" if measured else ""

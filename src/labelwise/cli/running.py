@@ -1,0 +1,154 @@
+"""Runs many specs with one bar, an ETA, and a complaint at the end about what failed; and the banks that they need."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from labelwise.bench.launch import Job
+    from labelwise.bench.spec import Spec
+    from labelwise.strategies.balance.bank import Banks
+
+
+def command_line() -> str:
+    return shlex.join(["labelwise", *sys.argv[1:]])
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_all(specs: Sequence[Spec], folder: Path, jobs: int, name: str) -> None:
+    """Run what is not finished, with one bar for all runs.
+
+    Args:
+        specs: the runs.
+        folder: where their files lie.
+        jobs: processes at a time.
+        name: of the bench, kept with each opening.
+
+    Raises:
+        LabelwiseError: some runs did not finish; what each of them said.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from labelwise.bench.launch import launch
+    from labelwise.errors import LabelwiseError
+
+    console = Console(stderr=True)
+    quiet = not console.is_terminal
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=quiet,
+    )
+    line = bar.add_task(f"{len(specs)} runs", total=1.0)
+    lines: dict[int, Any] = {}
+    told: set[int] = set()
+
+    def watch(jobs_now: Sequence[Job]) -> None:
+        done = sum(job.status == "done" for job in jobs_now)
+        share = sum(job.share for job in jobs_now) / len(jobs_now)
+        bar.update(line, completed=share, description=f"{done} of {len(jobs_now)} runs")
+        for job in jobs_now:
+            key = id(job)
+            if job.status == "running":
+                if key not in lines:
+                    lines[key] = bar.add_task("", total=1.0)
+                words = f"  {job.spec.strategy.name}, seed {job.spec.plan.seed}: {job.bought} of {job.budget} labels"
+                bar.update(lines[key], completed=job.share, description=words)
+            elif key in lines:
+                bar.remove_task(lines.pop(key))
+                if quiet and key not in told:
+                    told.add(key)
+                    console.print(
+                        f"{done} of {len(jobs_now)} runs; {job.status}: {job.spec.strategy.name}, "
+                        f"seed {job.spec.plan.seed}",
+                        highlight=False,
+                    )
+
+    with bar:
+        notes = {"command": command_line(), "bench": name}
+        everything = launch(specs, folder, jobs=jobs, notes=notes, watch=watch)
+    bad = [job for job in everything if job.status in ("failed", "busy")]
+    if bad:
+        listed = "\n".join(
+            f"  {job.spec.id} ({job.spec.strategy.name}, seed {job.spec.plan.seed}): {job.why}" for job in bad
+        )
+        raise LabelwiseError(
+            f"{len(bad)} of {len(everything)} runs did not finish:\n{listed}\nThe others are kept."
+        )
+
+
+def build_bank(
+    specs: Sequence[Spec], folder: Path, out: Path, baselines: Sequence[str], jobs: int, name: str
+) -> Banks:
+    """Run the baselines of some specs in the folder, and write and return what they scored."""
+    from labelwise.bench.bank import baseline_specs, known, write_bank
+    from labelwise.bench.results import read_run
+    from labelwise.bench.run import run_file
+
+    known(out)  # a file that is no bank is found before the runs, not after
+    wanted = baseline_specs(specs, baselines)
+    run_all(wanted, folder, jobs, name)
+    return write_bank([read_run(run_file(folder, spec)) for spec in wanted], out)
+
+
+def see_to_files(everything: Sequence[Spec], folder: Path, jobs: int, name: str) -> None:
+    """Build the banks that unfinished specs name and the folder lacks; refuse at once where a policy is not there.
+
+    Raises:
+        InputError: a policy is missing, or a bank outside of the folder.
+    """
+    import typer
+
+    from labelwise.bench.bank import BASELINES, known, lacking, users
+    from labelwise.bench.launch import is_finished
+    from labelwise.bench.places import BANK, POLICY, named
+    from labelwise.errors import InputError, StoreError
+
+    specs = []
+    for spec in everything:
+        with suppress(StoreError):  # of a damaged run the launcher complains
+            if not is_finished(spec, folder):
+                specs.append(spec)
+    for policy in dict.fromkeys(one for spec in specs for one in named(spec.strategy.params, POLICY)):
+        if not (folder / policy).exists():
+            raise InputError(
+                f"There is no policy {folder / policy}, which a strategy names. Train it first: labelwise policy train "
+                f"FILE --out {shlex.quote(str(folder / policy))}"
+            )
+    for bank in dict.fromkeys(one for spec in specs for one in named(spec.strategy.params, BANK)):
+        path = folder / bank
+        missing = lacking(users(specs, bank), known(path))
+        if not missing:
+            continue
+        if Path(bank).name != bank:  # a file from a stranger must not choose what is written where
+            raise InputError(
+                f"{path} is not there, or lacks scores of {len(missing)} runs. Make it: labelwise bank FILE "
+                f"--folder {shlex.quote(str(folder))} --out {shlex.quote(str(path))}"
+            )
+        typer.echo(
+            f"{path} lacks what {len(missing)} runs are compared with: running {', '.join(BASELINES)} first.",
+            err=True,
+        )
+        build_bank(missing, folder, path, BASELINES, jobs, name)
