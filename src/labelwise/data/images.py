@@ -51,7 +51,9 @@ class Decoded:
     bad: tuple[tuple[int, str], ...]
 
 
-def decode(source: Path | bytes, size: tuple[int, int], *, grey: bool = False) -> Array:
+def decode(
+    source: Path | bytes, size: tuple[int, int], *, grey: bool = False, squeeze: bool = False
+) -> Array:
     """Return one image, turned upright, centre-cropped to the shape and resized, as uint8.
 
     Transparent pixels become white; of an animation the first frame is taken; 16-bit grey keeps its upper 8
@@ -61,6 +63,7 @@ def decode(source: Path | bytes, size: tuple[int, int], *, grey: bool = False) -
         source: a file, or the bytes of one.
         size: (height, width).
         grey: one channel instead of three.
+        squeeze: nothing is cropped; the whole image is squeezed into the shape.
 
     Raises:
         InputError: not a readable image of an accepted format, or more than 50 million pixels.
@@ -91,6 +94,8 @@ def decode(source: Path | bytes, size: tuple[int, int], *, grey: bool = False) -
                 image = image.convert("RGBA")
                 image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             image = image.convert("L" if grey else "RGB")
+            if squeeze:
+                return np.asarray(image.resize((width, height), Image.Resampling.BOX))
             return np.asarray(ImageOps.fit(image, (width, height), Image.Resampling.BOX))
     except InputError:
         raise
@@ -127,7 +132,10 @@ def shape_of(size: int | tuple[int, int], grey: bool) -> tuple[int, ...]:
 
 
 def _blocks(
-    sources: Sequence[Path | bytes | None], shape: tuple[int, ...], progress: Progress | None
+    sources: Sequence[Path | bytes | None],
+    shape: tuple[int, ...],
+    progress: Progress | None,
+    squeeze: bool = False,
 ) -> Iterator[tuple[int, Array, list[tuple[int, str]]]]:
     """Yield (first row, images, bad) a block at a time."""
     from PIL import Image
@@ -137,7 +145,7 @@ def _blocks(
         if source is None:
             return None
         try:
-            return decode(source, (shape[0], shape[1]), grey=len(shape) == 2)
+            return decode(source, (shape[0], shape[1]), grey=len(shape) == 2, squeeze=squeeze)
         except InputError as error:
             return str(error)
 
@@ -163,6 +171,7 @@ def decode_all(
     size: int | tuple[int, int] = 64,
     *,
     grey: bool = False,
+    squeeze: bool = False,
     progress: Progress | None = None,
 ) -> Decoded:
     """Return all images in one array in memory; a source that is None stays black and is not bad.
@@ -171,12 +180,13 @@ def decode_all(
         sources: files, or bytes of files.
         size: height = width, or (height, width).
         grey: one channel instead of three.
+        squeeze: see `decode`.
         progress: told (done, total) now and then.
     """
     shape = shape_of(size, grey)
     images = np.zeros((len(sources), *shape), np.uint8)
     bad: list[tuple[int, str]] = []
-    for start, block, wrong in _blocks(sources, shape, progress):
+    for start, block, wrong in _blocks(sources, shape, progress, squeeze):
         images[start : start + len(block)] = block
         bad += wrong
     return Decoded(images, tuple(bad))
