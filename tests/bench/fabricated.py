@@ -54,6 +54,9 @@ def run(
     pool: int = 200,
     made: Mapping[int, Mapping[str, Any]] | None = None,
     noted: Mapping[int, Mapping[str, Any]] | None = None,
+    analysed: Mapping[int, Any] | None = None,
+    validated: Sequence[float] = (),
+    modalities: Sequence[str] = ("image",),
     sha256: str = "0" * 64,
     folder: Path | None = None,
 ) -> Run:
@@ -64,6 +67,9 @@ def run(
         labels: what was answered; the classes in turn if not given.
         made: point of the curve -> metrics that replace the usual ones.
         noted: round -> what the strategy noted of its ask.
+        analysed: point of the curve -> what each modality contributes.
+        validated: accuracies on validation data, one a point of the curve, beside those on test data.
+        modalities: of the task.
         folder: where the run's file is written; None writes none.
     """
     budget = start + batch * (len(curve) - 1) if budget is None else budget
@@ -84,7 +90,7 @@ def run(
     about = {
         "name": spec["task"]["name"],
         "classes": list(classes),
-        "modalities": ["image"],
+        "modalities": list(modalities),
         "pool": pool,
         "validation": 0 if part == "test" else 100,
         "test": 100 if part == "test" else 0,
@@ -110,9 +116,14 @@ def run(
         measured = {**metrics(accuracy, len(classes)), **(made or {}).get(t, {})}
         spent = {k: v for k, v in took.items() if not (last and k in ("infer", "propose"))}
         test = measured if part == "test" else {}
-        validation = measured if part == "validation" else {}
+        validation = (
+            metrics(validated[t], len(classes)) if validated else measured if part == "validation" else {}
+        )
         bought = sum(label is not None for label in said[:asked])
-        events.append(Fitted(t + 1, bought, len(events), validation, test, {"loss": 0.1}, spent))
+        told = (analysed or {}).get(t, {})
+        events.append(
+            Fitted(t + 1, bought, len(events), validation, test, {"loss": 0.1}, spent, analysis=told)
+        )
     name = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]
     path = (folder or Path()) / f"{name}.db"
     if folder is not None:

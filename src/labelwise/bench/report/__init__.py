@@ -18,6 +18,7 @@ from labelwise.bench.names import Cases
 from labelwise.bench.paper import Printed
 from labelwise.bench.report.build import origins, page, palette_of
 from labelwise.bench.report.files import report_md, results_csv, results_json
+from labelwise.bench.report.modalities import Modalities, modalities, shown
 from labelwise.bench.report.policy import policy
 from labelwise.bench.report.printed import beside
 from labelwise.bench.report.samples import samples
@@ -75,6 +76,8 @@ def write_report(
     latents: dict[str, Latents] = {}
     policies: dict[str, dict[str, Any]] = {}
     without: dict[str, dict[str, Any]] = {}  # thumbnails
+    modal: dict[str, Modalities] = {}
+    drawn: dict[str, dict[str, Any]] = {}
     palette = palette_of(comparison)
     for k, (setting, found) in enumerate(zip(comparison.settings, comparison.groups, strict=True)):
         opened = next(iter(found.runs.values()))[0].state.opened
@@ -93,33 +96,38 @@ def write_report(
             )
         policies[setting.key] = policy(setting, found, simulation, palette, classes, f"s{k}")
         without[setting.key] = policies[setting.key]
+        if (told := modalities(setting, found, classes, palette)) is not None:
+            modal[setting.key] = told
+            drawn[setting.key] = shown(told, palette, f"s{k}-modal")
         if simulation is not None:
             pictures[setting.key] = samples(setting, found, simulation, palette, classes)
             if policies[setting.key]:
                 without[setting.key] = policy(setting, found, None, palette, classes, f"s{k}")
+    plain = {key: shown(told, palette, "", figures=False) for key, told in modal.items()}
     made = origins(runs, comparison)
     table = None if printed is None else beside(comparison, printed)
     too_large = "the page would be larger than 2 MB"
-    attempts: list[tuple[Any, Any, Any, Any, list[str]]] = [
-        (diagnoses, pictures, latents, policies, list(notes)),
-        (diagnoses, {}, latents, without, [*notes, f"Samples are left out: {too_large}."]),
+    attempts: list[tuple[Any, Any, Any, Any, Any, list[str]]] = [
+        (diagnoses, pictures, latents, policies, drawn, list(notes)),
+        (diagnoses, {}, latents, without, drawn, [*notes, f"Samples are left out: {too_large}."]),
         (
             {},
             {},
             {},
             {},
+            plain,
             [*notes, f"Samples and reasons are left out: {too_large}; the reasons are in results.json."],
         ),
     ]
     if without != policies:
-        fewer = f"Samples of TrustSets and of chosen cells are left out: {too_large}."
-        attempts.insert(1, (diagnoses, pictures, latents, without, [*notes, fewer]))
+        fewer = f"Samples of TrustSets and of chosen cells are left out, and pictures of explained ones: {too_large}."
+        attempts.insert(1, (diagnoses, pictures, latents, without, drawn, [*notes, fewer]))
     html = ""
-    for why, shown, spaces, chosen, told in attempts:
+    for why, samples_of, spaces, chosen, contributed, words in attempts:
         html = _html(
             page(
-                comparison, why, shown, unknown, made,
-                name=name, about=about, notes=told, latents=spaces, policies=chosen,
+                comparison, why, samples_of, unknown, made,
+                name=name, about=about, notes=words, latents=spaces, policies=chosen, modal=contributed,
             )
             | {"printed": table}
         )  # fmt: skip
@@ -129,13 +137,20 @@ def write_report(
         "html": (out, html),
         "md": (
             out.with_name("report.md"),
-            report_md(comparison, made, name=name, about=about, latents=latents, printed=table),
+            report_md(comparison, made, name=name, about=about, latents=latents, printed=table, modal=modal),
         ),
-        "csv": (out.with_name("results.csv"), results_csv(runs, comparison)),
+        "csv": (out.with_name("results.csv"), results_csv(runs, comparison, modal)),
         "json": (
             out.with_name("results.json"),
             results_json(
-                comparison, diagnoses, made, name=name, about=about, latents=latents, printed=printed
+                comparison,
+                diagnoses,
+                made,
+                name=name,
+                about=about,
+                latents=latents,
+                printed=printed,
+                modal=modal,
             ),
         ),
     }
@@ -150,7 +165,7 @@ def _html(values: dict[str, Any]) -> str:
     from markupsafe import Markup
 
     folder = resources("labelwise.bench") / "templates"
-    parts = ("report.html.j2", "policy.html.j2", "seconds.html.j2")
+    parts = ("report.html.j2", "policy.html.j2", "seconds.html.j2", "modalities.html.j2", "explained.html.j2")
     environment = Environment(
         loader=DictLoader({part: (folder / part).read_text(encoding="utf-8") for part in parts}),
         autoescape=True,
@@ -159,13 +174,23 @@ def _html(values: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("report.html.j2")
+    styles = ["report.css"]
+    if any(setting["policy"] for setting in values["settings"]):
+        styles.append("policy.css")
+    if any(_shows_modalities(setting) for setting in values["settings"]):
+        styles.append("modalities.css")
     # Our own files, not a word of a run's.
-    css, script, more = (
-        Markup((folder / f).read_text(encoding="utf-8"))  # noqa: S704
-        for f in ("report.css", "report.js", "policy.css")
+    css, script = (
+        Markup("".join((folder / f).read_text(encoding="utf-8") for f in files))  # noqa: S704
+        for files in (styles, ["report.js"])
     )
-    css += more if any(setting["policy"] for setting in values["settings"]) else ""
     return template.render(**values, css=css, script=script)
+
+
+def _shows_modalities(setting: Mapping[str, Any]) -> bool:
+    explained = setting["policy"] and setting["policy"]["explained"]
+    several = any(item["parts"] for group in setting["samples"] for item in group["things"])
+    return bool(setting["modal"] or explained or several)
 
 
 def _write(path: Path, text: str) -> None:

@@ -37,6 +37,7 @@ def page(
     notes: Sequence[str] = (),
     latents: Mapping[str, Latents] | None = None,
     policies: Mapping[str, Mapping[str, Any]] | None = None,
+    modal: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Return the template's values.
 
@@ -50,6 +51,7 @@ def page(
         notes: what was left out of the page, or could not be read.
         latents: setting key -> latent spaces of failing classes; None or a missing key: they were not asked for.
         policies: setting key -> what is shown of the notes of its runs (see `report.policy`); {} where there are none.
+        modal: setting key -> what is shown of its modalities (see `report.modalities`); settings without have none.
     """
     palette = palette_of(comparison)
     shown = [
@@ -60,6 +62,7 @@ def page(
     ]
     for one, setting in zip(shown, comparison.settings, strict=True):
         one["policy"] = (policies or {}).get(setting.key)
+        one["modal"] = (modal or {}).get(setting.key)
     several = len(shown) > 1
     return {
         "name": name,

@@ -1,4 +1,4 @@
-"""The figures of a report: curves with direct labels, differences as dots with intervals, classes as small multiples."""
+"""The figures of a report: curves with direct labels, differences as dots with intervals, seconds as bars."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelwise.bench.findings import Setting, Summary
 from labelwise.bench.names import REFERENCE
@@ -39,15 +38,17 @@ def apart(wanted: Sequence[float], gap: float, low: float, high: float) -> list[
     return out
 
 
-def _percent(value: float, _: Any = None) -> str:
+def in_percent(value: float, _: Any = None) -> str:
+    """Return a share as the label of a tick."""
     return f"{100 * value:.10g} %"
 
 
-def _bought(value: float, _: Any = None) -> str:
+def bought(value: float, _: Any = None) -> str:
+    """Return a number of labels as the label of a tick."""
     return f"{value:,.10g}"
 
 
-def _axes(fig: Any, left: float, right: float, top: float, bottom: float) -> Any:
+def axes(fig: Any, left: float, right: float, top: float, bottom: float) -> Any:
     """Return axes with margins in pixels."""
     width, height = fig.get_size_inches() * 72
     return fig.add_axes(
@@ -65,10 +66,10 @@ def learning_curves(
     loud = [
         s for s in setting.strategies if palette[s.name] != GREY or s.name in (REFERENCE, setting.reference)
     ]
-    longest = max(len(_clip(s.name, narrow=narrow)) for s in loud)
+    longest = max(len(clip(s.name, narrow=narrow)) for s in loud)
     right = min((6.6 if narrow else 7.6) * longest + 26, width * 0.42)
     with figure(name, width, height) as (fig, titles):
-        ax = _axes(fig, 46, right, 12, 44)
+        ax = axes(fig, 46, right, 12, 44)
         for k, summary in enumerate(reversed(setting.strategies)):
             at = np.array([p.labels for p in summary.curve])
             mean = np.array([p.mean for p in summary.curve])
@@ -108,21 +109,22 @@ def learning_curves(
                 clip_on=False,
             )
             ax.annotate(
-                _clip(summary.name, narrow=narrow), (last.labels, last.mean), xytext=(12, (y - last.mean) / pixel),
+                clip(summary.name, narrow=narrow), (last.labels, last.mean), xytext=(12, (y - last.mean) / pixel),
                 textcoords="offset pixels", va="center", fontsize=12 if narrow else 13, color=INK, annotation_clip=False,
                 arrowprops={"arrowstyle": "-", "color": palette[summary.name], "linewidth": 1.2, "shrinkA": 0,
                             "shrinkB": 4, "relpos": (0, 0.5)},
             )  # fmt: skip
         ax.xaxis.set_major_locator(MaxNLocator(4 if narrow else 8, integer=True))
         ax.yaxis.set_major_locator(MaxNLocator(6))
-        ax.xaxis.set_major_formatter(FuncFormatter(_bought))
-        ax.yaxis.set_major_formatter(FuncFormatter(_percent))
+        ax.xaxis.set_major_formatter(FuncFormatter(bought))
+        ax.yaxis.set_major_formatter(FuncFormatter(in_percent))
         ax.grid(visible=False, axis="x")
         ax.set_xlabel("labels bought", loc="left", fontsize=12)
         return render(fig, name, f"Learning curves: accuracy against labels bought, {setting.title}", titles)
 
 
-def _clip(name: str, *, narrow: bool) -> str:
+def clip(name: str, *, narrow: bool) -> str:
+    """Return a name, cut where it would push the drawing aside."""
     most = 18 if narrow else 34
     return name if len(name) <= most else name[: most - 1] + "…"
 
@@ -138,10 +140,10 @@ def differences(
         return None
     scale, unit = (1.0, "labels") if measure == "labels" else (100.0, "points")
     narrow = width < 500
-    left = min(12 + 7.6 * max(len(_clip(p.strategy, narrow=narrow)) for p in pairs), width * 0.42)
+    left = min(12 + 7.6 * max(len(clip(p.strategy, narrow=narrow)) for p in pairs), width * 0.42)
     row = 30
     with figure(name, width, row * len(pairs) + 52) as (fig, titles):
-        ax = _axes(fig, left, 14, 6, 46)
+        ax = axes(fig, left, 14, 6, 46)
         ax.axvline(0, color=INK, linewidth=1.2, zorder=1)
         for k, pair in enumerate(pairs):
             colour = palette[pair.strategy]
@@ -167,7 +169,7 @@ def differences(
                     gid=gid)  # fmt: skip
         ax.set_ylim(len(pairs) - 0.4, -0.6)
         ax.set_yticks(
-            range(len(pairs)), [_clip(p.strategy, narrow=narrow) for p in pairs], fontsize=13, color=INK
+            range(len(pairs)), [clip(p.strategy, narrow=narrow) for p in pairs], fontsize=13, color=INK
         )
         ax.grid(visible=False, axis="y")
         ax.xaxis.set_major_locator(MaxNLocator(4 if narrow else 7))
@@ -181,77 +183,9 @@ def differences(
             "final": "points of final accuracy more",
         }
         ax.set_xlabel(
-            f"{words[measure]} than {_clip(setting.reference, narrow=narrow)}", loc="left", fontsize=12
+            f"{words[measure]} than {clip(setting.reference, narrow=narrow)}", loc="left", fontsize=12
         )
         return render(fig, name, f"Paired differences from {setting.reference}, {setting.title}", titles)
-
-
-def small_multiple(
-    title: str,
-    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
-    palette: Mapping[str, str],
-    name: str,
-    *,
-    low: float,
-    high: float,
-    percent: bool = True,
-    alarms: Sequence[tuple[str, float]] = (),
-    faint: Sequence[tuple[str, Sequence[float], Sequence[float]]] = (),
-    level: float | None = None,
-    width: int = 220,
-    height: int = 150,
-) -> str:
-    """Return one small panel with a line for each strategy, on axes shared with its neighbours.
-
-    Args:
-        title: written above the panel.
-        lines: strategy -> (labels bought, value).
-        alarms: (strategy, labels bought) marked by a cross at the foot.
-        faint: (strategy, labels bought, value) of thin lines behind the others, e.g. one for each seed.
-        level: a value that a dashed line marks.
-    """
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    with figure(name, width, height) as (fig, titles):
-        ax = _axes(fig, 40, 8, 24, 24)
-        if level is not None:
-            ax.axhline(level, color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-        for strategy, x, y in faint:
-            ax.plot(x, y, color=palette[strategy], linewidth=0.9, alpha=0.45, zorder=2)
-        for k, (strategy, (x, y)) in enumerate(lines.items()):
-            gid = f"line-{k}"
-            titles[gid] = strategy
-            ax.plot(
-                x,
-                y,
-                color=palette[strategy],
-                linewidth=1.8,
-                marker="o" if level is not None and len(x) == 1 else None,  # a line of one point is nothing
-                markersize=4,
-                gid=gid,
-                zorder=3 if strategy != REFERENCE else 2,
-            )
-        ax.set_ylim(low, high)
-        for strategy, at in alarms:
-            ax.plot(
-                [at],
-                [low + 0.06 * (high - low)],
-                "X",
-                color=palette[strategy],
-                markersize=8,
-                zorder=5,
-                clip_on=False,
-            )
-        ax.set_title(
-            _clip(title, narrow=width < 300), loc="left", fontsize=12.5, color=INK, pad=6, weight="bold"
-        )
-        ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-        ax.yaxis.set_major_locator(MaxNLocator(3))
-        ax.xaxis.set_major_formatter(FuncFormatter(_bought))
-        ax.yaxis.set_major_formatter(FuncFormatter(_percent if percent else _bought))
-        ax.tick_params(labelsize=11)
-        ax.grid(visible=False, axis="x")
-        return render(fig, name, f"{title} against labels bought", titles)
 
 
 def phases(summaries: Sequence[Summary], name: str, *, width: int) -> str | None:
@@ -262,9 +196,9 @@ def phases(summaries: Sequence[Summary], name: str, *, width: int) -> str | None
     if not timed:
         return None
     narrow = width < 500
-    left = min(12 + 7.6 * max(len(_clip(s.name, narrow=narrow)) for s in timed), width * 0.42)
+    left = min(12 + 7.6 * max(len(clip(s.name, narrow=narrow)) for s in timed), width * 0.42)
     with figure(name, width, 28 * len(timed) + 46) as (fig, titles):
-        ax = _axes(fig, left, 14, 4, 42)
+        ax = axes(fig, left, 14, 4, 42)
         for row, summary in enumerate(timed):
             done = 0.0
             for phase, colour in PHASES.items():
@@ -275,22 +209,8 @@ def phases(summaries: Sequence[Summary], name: str, *, width: int) -> str | None
                 bar[0].set_gid(gid)
                 done += length
         ax.set_ylim(len(timed) - 0.4, -0.6)
-        ax.set_yticks(
-            range(len(timed)), [_clip(s.name, narrow=narrow) for s in timed], fontsize=13, color=INK
-        )
+        ax.set_yticks(range(len(timed)), [clip(s.name, narrow=narrow) for s in timed], fontsize=13, color=INK)
         ax.grid(visible=False, axis="y")
         ax.xaxis.set_major_locator(MaxNLocator(4 if narrow else 7))
         ax.set_xlabel("mean seconds a round", loc="left", fontsize=12)
         return render(fig, name, "Mean seconds a round by phase", titles)
-
-
-def spread(values: Sequence[NDArray[np.float64]], *, share: bool = False) -> tuple[float, float]:
-    """Return common axis limits for small multiples: where the data are, with a little room."""
-    together = np.concatenate([np.asarray(v, dtype=float).ravel() for v in values]) if values else np.zeros(1)
-    together = together[np.isfinite(together)]
-    if not together.size:
-        return 0.0, 1.0
-    low, high = float(together.min()), float(together.max())
-    edge = 0.05 * (high - low) or 0.05 * max(abs(high), 1e-6)
-    low, high = low - edge, high + edge
-    return (max(0.0, low), min(1.02, high)) if share else (low, high)

@@ -16,8 +16,9 @@ from labelwise.bench.findings import Comparison, Setting
 from labelwise.bench.latent import Latent, Latents
 from labelwise.bench.names import flat, strategy_label
 from labelwise.bench.paper import Printed
-from labelwise.bench.report import tables
+from labelwise.bench.report import modal_files, tables
 from labelwise.bench.report.heats import Heat, penalties
+from labelwise.bench.report.modalities import Modalities
 from labelwise.bench.report.printed import TITLE, Beside
 from labelwise.bench.report.printed import as_json as printed_json
 from labelwise.bench.report.tables import Cell, Table
@@ -29,7 +30,9 @@ PHASES = ("fit", "measure", "infer", "propose", "learn")
 METRICS = ("accuracy", "macro_f1", "nll", "brier", "ece")
 
 
-def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:
+def results_csv(
+    runs: Sequence[Run], comparison: Comparison, modal: Mapping[str, Modalities] | None = None
+) -> str:
     """Return one row for each run and measured fit; the area is that up to this row."""
     called = {
         run.id: label for group in comparison.groups for label, mine in group.runs.items() for run in mine
@@ -38,7 +41,8 @@ def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:
     head = ["run", *keys, "strategy", "seed", "finished", "part", "round", "labels", *METRICS, "aubc_so_far"]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*head, *(f"seconds_{phase}" for phase in PHASES)])
+    more = modal_files.columns(modal or {})
+    writer.writerow([_safe(cell) for cell in (*head, *(f"seconds_{phase}" for phase in PHASES), *more)])
     for run in runs:
         shared = flat(shared_part(run.spec))
         opened = run.state.opened
@@ -70,7 +74,7 @@ def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:
                 *(metrics.get(m, "") for m in METRICS),
             ]
             row += [aubc(labels, accuracy), *(fit.seconds.get(phase, "") for phase in PHASES)]
-            writer.writerow([_safe(cell) for cell in row])
+            writer.writerow([_safe(cell) for cell in (*row, *modal_files.cells(run, fit, more))])
     return buffer.getvalue()
 
 
@@ -92,6 +96,7 @@ def results_json(
     about: str,
     latents: Mapping[str, Latents],
     printed: Printed | None = None,
+    modal: Mapping[str, Modalities] | None = None,
 ) -> str:
     """Return everything the report knows; numbers that are not finite become null."""
     values = {"name": name, "about": about, **comparison.to_dict(), "made": made}
@@ -99,6 +104,8 @@ def results_json(
         values["printed"] = printed_json(printed, comparison)
     for setting in values["settings"]:
         setting["diagnoses"] = [as_json(d) for d in diagnoses.get(setting["key"], ())]
+        if modal and setting["key"] in modal:
+            setting["modalities"] = modal_files.as_json(modal[setting["key"]])
         if setting["key"] in latents:
             spaces = latents[setting["key"]]
             setting["latent"] = {
@@ -126,6 +133,7 @@ def report_md(
     about: str,
     latents: Mapping[str, Latents],
     printed: Beside | None = None,
+    modal: Mapping[str, Modalities] | None = None,
 ) -> str:
     """Return the answer, the tables and how they were made as Markdown."""
     grey = dict.fromkeys(tables.names_of(comparison.settings), "")
@@ -143,6 +151,8 @@ def report_md(
             lines += [*_table(gap, head="setting"), "", gap.caption, ""]
     for setting in comparison.settings:
         lines += _setting(setting, grey, alone=len(comparison.settings) == 1)
+        if modal and setting.key in modal:
+            lines += _modalities(modal[setting.key])
         if setting.key in latents:
             lines += _latents(latents[setting.key])
     if comparison.penalty is not None:
@@ -162,6 +172,23 @@ def _setting(setting: Setting, grey: Mapping[str, str], *, alone: bool) -> list[
         lines += [_text(line), ""]
     table = tables.results(setting, grey)
     return [*lines, *_table(table), "", table.caption.replace("Small: half", "After ±: half"), ""]
+
+
+def _modalities(told: Modalities) -> list[str]:
+    lines = ["### Modalities", "", _text(told.headline), ""]
+    for line in told.detail:
+        lines += [_text(line), ""]
+    for table, head in ((told.table, ""), (told.aligned, "strategy"), (told.groups, "strategy")):
+        if table is not None:
+            lines += [*_table(table, head), "", _text(table.caption.replace("small:", "after it:")), ""]
+    if told.by_class is not None:
+        lines += [
+            *_heat(told.by_class),
+            "",
+            _text(told.by_class.caption.replace("bold: ", "it is said to dominate if ")),
+            "",
+        ]
+    return lines
 
 
 def _latents(spaces: Latents) -> list[str]:

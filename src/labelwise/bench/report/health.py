@@ -11,8 +11,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from labelwise.bench.findings import Setting
-from labelwise.bench.report import figures
 from labelwise.bench.report.noted import labels_before, number
+from labelwise.bench.report.panels import small_multiple, spread
 from labelwise.bench.report.tables import Cell, Column, Row, Table
 from labelwise.bench.results import Run
 from labelwise.bench.settings import Group
@@ -133,7 +133,7 @@ def _panels(told: Sequence[Health], palette: Mapping[str, str], name: str) -> li
     both = [h.values[part] for h in told for part in (OVERALL, WITHIN)]
     if not any(np.isfinite(values).any() for values in both):
         return []
-    low, high = figures.spread([*both, np.zeros(1)])
+    low, high = spread([*both, np.zeros(1)])
     panels = []
     for part, title in ((OVERALL, "reward correlation, overall"), (WITHIN, "… within clusters")):
         lines, faint = {}, []
@@ -145,7 +145,7 @@ def _panels(told: Sequence[Health], palette: Mapping[str, str], name: str) -> li
                 known = np.isfinite(y)
                 if len(h.labels) > 1:
                     faint.append((h.strategy, x[known].tolist(), y[known].tolist()))
-        svg = figures.small_multiple(
+        svg = small_multiple(
             title, lines, palette, f"{name}-{'overall' if part == OVERALL else 'within'}", low=low, high=high,
             percent=False, faint=faint, level=0.0, width=320, height=210,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from labelwise.bench.findings import Setting
-from labelwise.bench.report import health
+from labelwise.bench.report import explained, health, learning
 from labelwise.bench.report.heats import Heat, HeatCell, HeatRow
 from labelwise.bench.report.noted import Chosen, chosen, counts, labels_before, number, numbers, trust_set
 from labelwise.bench.report.phases import phases
@@ -44,15 +44,22 @@ def policy(
         classes: their names.
         name: prefix of the figures' ids.
     """
-    parts: dict[str, Any] = dict.fromkeys(("health", "trust", "weighed", "chosen", "seconds"))
+    parts: dict[str, Any] = dict.fromkeys(
+        ("health", "learning", "trust", "weighed", "chosen", "explained", "seconds")
+    )
     if healths := health.healths(setting, found):
         parts["health"] = health.shown(healths, palette, f"{name}-policy")
+    if learnings := learning.learnings(setting, found):
+        parts["learning"] = learning.shown(learnings, palette, f"{name}-learning")
     if one := _plainest(setting, found, "TrustSet"):
         parts["trust"] = _trust(*one, simulation, classes)
     if one := _plainest(setting, found, PREDICTED):
         parts["weighed"] = _weighed(*one, classes)
     if one := _plainest(setting, found, "chosen"):
         parts["chosen"] = _chosen(*one, simulation, classes)
+    if one := _plainest(setting, found, "samples"):
+        asks = _three(explained.noting(one[1], len(classes)))
+        parts["explained"] = explained.cards(*one, asks, simulation, classes)
     parts["seconds"] = phases(setting, found, palette)
     return parts if any(part is not None for part in parts.values()) else {}
 

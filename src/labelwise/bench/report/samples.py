@@ -18,6 +18,8 @@ from labelwise.data.truth import Simulation
 EACH = 6  # samples of one round
 LONGEST = 96  # pixels of a thumbnail's longer side
 WORDS = 240  # characters of a text
+NUMBERS = 8  # of a table
+SOUNDS = ("audio", "sound", "speech")  # modalities whose bytes are the loudness of frequencies, not of light
 
 
 def samples(
@@ -77,9 +79,11 @@ def told(run: Run, i: int, simulation: Simulation, classes: Sequence[str]) -> tu
 
 
 def pictured(ids: Sequence[int], simulation: Simulation, longest: int = LONGEST) -> list[dict[str, Any]]:
-    """Return {id, image, words} of each sample: image or words is None, both where its modality is missing.
+    """Return {id, image, words, parts} of each sample, parts being its modalities where it has several.
 
-    [] where no modality can be shown, or where the data have no such sample.
+    `image` or `words` are of the first modality that is a picture or a text; both None where a sample lacks it. Each part is
+    {modality, image, words}, both None where that modality is missing. [] where no modality can be shown, or where the data
+    have no such sample.
 
     Args:
         ids: in the order of showing.
@@ -89,25 +93,44 @@ def pictured(ids: Sequence[int], simulation: Simulation, longest: int = LONGEST)
     task = simulation.task
     if not ids or not all(0 <= i < len(task.data) for i in ids):
         return []
+    names = task.data.modalities
     batch = task.data.batch(np.array(ids, dtype=np.int64))
-    shown = next(
-        (m for m in task.data.modalities if drawable(batch[m]) or batch[m].dtype.kind in "TUO"), None
-    )
-    if shown is None:
+    shown = next((k for k, m in enumerate(names) if drawable(batch[m]) or batch[m].dtype.kind in "TUO"), None)
+    if shown is None and len(names) < 2:
         return []
     present = batch.get("present")
-    column = task.data.modalities.index(shown)
     items: list[dict[str, Any]] = []
     for k, i in enumerate(ids):
-        item: dict[str, Any] = {"id": i, "image": None, "words": None}
-        if present is None or present[k, column]:
-            value = batch[shown][k]
-            if drawable(batch[shown]):
-                item["image"] = png(value, longest)
-            else:
-                item["words"] = str(value)[:WORDS]
-        items.append(item)
+        parts = []
+        for column, name in enumerate(names):
+            part = {"modality": name, "image": None, "words": None}
+            if present is None or present[k, column]:
+                part |= picture(name, batch[name][k], longest)
+            parts.append(part)
+        first = parts[0 if shown is None else shown]
+        several = parts if len(parts) > 1 else []
+        items.append({"id": i, "image": first["image"], "words": first["words"], "parts": several})
     return items
+
+
+def picture(name: str, value: Any, longest: int = LONGEST) -> dict[str, str | None]:
+    """Return one modality of one sample as {image, words}: a picture, a text, or a line of its first numbers.
+
+    Of a film the frame in the middle.
+    """
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
+        return {"image": None, "words": str(value)[:WORDS]}
+    if value.ndim == 4 and value.shape[3] == 3 and len(value):
+        value = value[len(value) // 2]
+    if drawable(value[None]):
+        # Signals of a few channels would be a line of a few pixels' height.
+        flat = value.ndim == 2 and 6 * value.shape[0] < value.shape[1]
+        value = np.repeat(value, 4, axis=0) if flat else value
+        return {"image": png(value, longest, spectrogram=name in SOUNDS), "words": None}
+    line = value.ravel()
+    some = ", ".join(f"{v:.3g}".replace("-", "−") for v in line[:NUMBERS].tolist())
+    more = f" … ({line.size} numbers)" if line.size > NUMBERS else ""
+    return {"image": None, "words": f"{some}{more}"}
 
 
 def drawable(values: NDArray[Any]) -> bool:
@@ -117,16 +140,21 @@ def drawable(values: NDArray[Any]) -> bool:
     return min(values.shape[1:3]) >= 2 and (values.ndim == 3 or values.shape[3] == 3)
 
 
-def png(image: NDArray[Any], longest: int = LONGEST) -> str:
+def png(image: NDArray[Any], longest: int = LONGEST, *, spectrogram: bool = False) -> str:
     """Return an image as a data address: uint8 and floats in [0, 1] as they are, other floats by a perceptual map.
 
     Args:
         image: (H, W) or (H, W, 3). Pictures larger than a thumbnail are scaled down, never up.
         longest: pixels of a thumbnail's longer side.
+        spectrogram: (H, W) of any numbers by the perceptual map.
     """
     from PIL import Image
 
     if image.dtype.kind == "f":
+        image = np.nan_to_num(image)
+    if spectrogram and image.ndim == 2:
+        pixels = _perceptual(image.astype(np.float64))
+    elif image.dtype.kind == "f":
         if image.ndim == 2 and (image.min() < 0 or image.max() > 1):
             pixels = _perceptual(image)
         else:

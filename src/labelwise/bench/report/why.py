@@ -12,6 +12,7 @@ from labelwise.bench.diagnose import NEAR, Diagnosis
 from labelwise.bench.findings import Setting
 from labelwise.bench.report import figures
 from labelwise.bench.report.heats import Heat, HeatCell, HeatRow
+from labelwise.bench.report.panels import small_multiple, spread
 from labelwise.bench.words import count, listed, percent, ratio
 
 MOST_PANELS = 12
@@ -112,12 +113,12 @@ def _class_panels(
     if not known:
         return []
     shown = _worst(known, len(classes))
-    low, high = figures.spread([d.per_class[:, shown] for d in known], share=True)
+    low, high = spread([d.per_class[:, shown] for d in known], share=True)
     panels = []
     for c in shown:
         lines = {d.strategy: (d.fit_labels.tolist(), d.per_class[:, c].tolist()) for d in known}
         alarms = [(d.strategy, a.labels) for d in known for a in d.alarms if a.class_index == c]
-        svg = figures.small_multiple(
+        svg = small_multiple(
             classes[c], lines, palette, f"{name}-class{c}", low=low, high=high, alarms=alarms
         )
         panels.append(Markup(svg))  # noqa: S704 - see `safe`
@@ -211,8 +212,8 @@ def _diversity_panels(diagnoses: Sequence[Diagnosis], palette: Mapping[str, str]
         for d in diagnoses:
             known = np.isfinite(d.diversity[kind])
             lines[d.strategy] = (d.ask_labels[known].tolist(), d.diversity[kind][known].tolist())
-        low, high = figures.spread([d.diversity[kind] for d in diagnoses], share=share)
-        svg = figures.small_multiple(
+        low, high = spread([d.diversity[kind] for d in diagnoses], share=share)
+        svg = small_multiple(
             title, lines, palette, f"{name}-{kind}", low=low, high=high, percent=share, width=316, height=190
         )
         panels.append(Markup(svg))  # noqa: S704 - see `safe`
