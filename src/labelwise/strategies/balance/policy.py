@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 
 FORMAT = "labelwise-policy/1"
 _LAYERS = 4  # weights and biases of two layers
+_ARRAYS = tuple(f"{name} {i}" for name in ("weight", "mean", "square") for i in range(_LAYERS))
 # What a policy file takes along of a strategy's state, beside the network.
 _TAKEN = ("modalities", "moments", "baseline", "modality baseline", "reward kind", "updates")
 
@@ -188,15 +189,15 @@ def load_policy(path: str | Path) -> dict[str, Any]:
     try:
         with safe_open(file, framework="numpy") as opened:
             told = json.loads((opened.metadata() or {})["labelwise"])
-            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - no mapping
+            arrays = {name: opened.get_tensor(name) for name in _ARRAYS}
         if told["format"] != FORMAT:
             raise ValueError(f"its format is {told['format']!r}, not {FORMAT!r}")
         state = {name: told[name] for name in _TAKEN}
         state["network"] = {**arrays, "steps": int(told["steps"])}
         _check(state)
+        return {**state, "about": told["about"]}
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{file} is no policy of rl-mba: {error}.") from error
-    return {**state, "about": told["about"]}
 
 
 def _check(state: Mapping[str, Any]) -> None:

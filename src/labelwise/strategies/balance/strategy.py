@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +14,12 @@ from labelwise.events import Opened
 from labelwise.functional.policy import Moments, moving_average, plackett_luce
 from labelwise.functional.unified import HOW
 from labelwise.signals import Needs, View
+from labelwise.strategies.balance.agent import carried, check_fits, followed, fresh
 from labelwise.strategies.balance.bank import Baseline, read_bank
 from labelwise.strategies.balance.learning import Action, Loss, learn
 from labelwise.strategies.balance.notes import notes_of
 from labelwise.strategies.balance.policy import PolicyNetwork, inputs_of, load_policy
-from labelwise.strategies.balance.state import Looks, look, measure_balance, state_vector, width_of
+from labelwise.strategies.balance.state import Looks, look, measure_balance, state_vector
 from labelwise.strategies.base import Outcome, Proposal, State, Strategy
 
 REWARDS = ("relative", "absolute", "incremental")
@@ -51,7 +51,7 @@ class RlMba(Strategy):
         - Softmax does not see what all gaps share: sign=1 favours the modality that is better alone and balances nothing.
         - The formula of the total loss is in no source; that above reads α, λ1, λ2 in their order.
         - L_modality learns by the score function on the gaps of the next round, against a moving average, one update late.
-        - Returns are those of the rewards so far: every update looks at all rounds kept.
+        - Returns are those of the rewards so far: every update is one step on all rounds kept.
         - Without a bank the reward is the gain in accuracy ("incremental"); the note "reward kind" tells which it is.
 
     Attributes:
@@ -193,7 +193,7 @@ class RlMba(Strategy):
 
     def begin(self, opened: Opened) -> None:
         if self.policy is not None:
-            self._fits(load_policy(self.policy), len(opened.task.get("modalities", ())) or None)
+            check_fits(load_policy(self.policy), len(opened.task["modalities"]), self.hidden, self.policy)
         if self.reward_kind == "relative":
             assert self.bank is not None
             self.baseline = read_bank(self.bank).of(opened.protocol, opened.plan.seed)
@@ -204,7 +204,8 @@ class RlMba(Strategy):
         looks = Looks(**{name: getattr(self, name) for name in _LOOKS})
         balance = measure_balance(view.validation, view.n_classes, looks)
         m = balance.gaps.size
-        agent = self._agent(m, rng)
+        agent = self.agent or self._start(m, rng)
+        check_fits(agent, m, self.hidden, self.policy)
         network = PolicyNetwork.from_state(agent["network"])
         pool = look(view, n, balance.weights, looks, rng)
         start = perf_counter()
@@ -222,11 +223,9 @@ class RlMba(Strategy):
         b = min(n, len(view.pool))
         order = np.argsort(-logits, kind="stable")[:b] if self.greedy else plackett_luce(logits, b, rng)
         action = replace(action, order=order)
-        agent = self._followed(agent, balance.gaps)
+        agent = followed(agent, balance.gaps, self.baseline_smoothing)
         kept = [body for body in agent["actions"] if body["reward"] is not None]
-        if (
-            n < len(view.pool) and not self.frozen
-        ):  # else there was no choice to learn from, or nobody who learns
+        if n < len(view.pool) and not self.frozen:  # else there was no choice to learn from
             kept.append(action.to_dict())
         self.agent = {**agent, "moments": moments.to_dict(), "actions": kept[-self.rounds - 1 :]}
         if self.baseline is not None:
@@ -281,6 +280,12 @@ class RlMba(Strategy):
             "last": {**last, **told},
         }
 
+    def _start(self, modalities: int, rng: np.random.Generator) -> dict[str, State]:
+        """Return the state before the first batch: of the file that is named, or fresh."""
+        if self.policy is None:
+            return fresh(PolicyNetwork(inputs_of(modalities), self.hidden, rng), modalities, self.reward_kind)
+        return carried(load_policy(self.policy), self.reward_kind)
+
     def _reward(self, outcome: Outcome) -> float:
         """Return what the batch of a round was worth, by validation accuracy."""
         after = float(outcome.after["accuracy"])
@@ -298,59 +303,6 @@ class RlMba(Strategy):
                 "numbers. Put the former file back, or open a new campaign."
             )
         return after - self.baseline.at(outcome.n_labelled)
-
-    def _agent(self, modalities: int, rng: np.random.Generator) -> dict[str, Any]:
-        """Return the state of the policy: that of the last round, that of a file, or a fresh one."""
-        if self.agent:
-            self._fits(self.agent, modalities)
-            return self.agent
-        fresh: dict[str, Any] = {
-            "modalities": modalities,
-            "moments": Moments.none(width_of(modalities)).to_dict(),
-            "baseline": None,
-            "modality baseline": None,
-            "updates": 0,
-            "smoothed": None,
-            "actions": [],
-            "last": None,
-        }
-        if self.policy is None:
-            network = PolicyNetwork(inputs_of(modalities), self.hidden, rng)
-            return {**fresh, "network": network.state_dict(), "reward kind": self.reward_kind}
-        held = load_policy(self.policy)
-        self._fits(held, modalities)
-        if held["reward kind"] != self.reward_kind:  # a baseline of other rewards says nothing
-            held["baseline"] = None
-        held.pop("about")
-        return {**fresh, **held, "reward kind": self.reward_kind}
-
-    def _fits(self, held: Mapping[str, Any], modalities: int | None) -> None:
-        """Raise unless a policy reads so many modalities and has as many units as this strategy."""
-        where = f"The policy {self.policy}" if self.policy is not None else "The stored policy"
-        if modalities is not None and held["modalities"] != modalities:
-            raise InputError(
-                f"{where} was trained with {held['modalities']} modalities; these samples have {modalities}. It carries "
-                "over to other classes, not to another number of modalities: start without it."
-            )
-        hidden = len(held["network"]["weight 1"])
-        if hidden != self.hidden:
-            raise InputError(
-                f"{where} has {hidden} hidden units; this strategy has {self.hidden}. Set hidden={hidden}."
-            )
-
-    def _followed(self, agent: dict[str, Any], gaps: Any) -> dict[str, Any]:
-        """Return the agent after it saw which gaps its last rewarded batch led to."""
-        actions = list(agent["actions"])
-        if not actions or actions[-1]["reward"] is None or actions[-1]["imbalance"] is not None:
-            return agent
-        found, before = float(np.var(gaps)), agent["modality baseline"]
-        actions[-1] = {
-            **actions[-1],
-            "imbalance": found,
-            "surplus": 0.0 if before is None else found - before,
-        }
-        after = moving_average(before, found, self.baseline_smoothing)
-        return {**agent, "actions": actions, "modality baseline": after}
 
     def state_dict(self) -> dict[str, State]:
         return dict(self.agent)
