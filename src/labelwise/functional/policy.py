@@ -240,13 +240,13 @@ class Moments:
         """Return moments from what `to_dict` gave.
 
         Raises:
+            ShapeError: `mean` and `m2` are no lists of numbers of one length.
             InputError: a key is missing, or a number is wrong.
         """
         missing = [key for key in ("count", "mean", "m2") if key not in body]
         if missing:
             raise InputError(f"Moments need count, mean and m2; {missing[0]} is missing.")
-        mean, m2 = (as_array(np.asarray(body[key], np.float64), key) for key in ("mean", "m2"))
-        return cls(body["count"], mean, m2)
+        return cls(body["count"], as_array(body["mean"], "mean"), as_array(body["m2"], "m2"))
 
     def _one(self, x: Any) -> Floats:
         value = _bounded(x, "x", "S")

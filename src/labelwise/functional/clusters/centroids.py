@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array, check_count
-from labelwise.functional.backend import rows_per_block, to_numpy
-from labelwise.functional.clusters.partition import rows_of
+from labelwise.functional.backend import to_numpy
+from labelwise.functional.clusters.partition import Rows, rows_of
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-AT_ONCE = 128  # rows drawn before distances are measured again
+AT_ONCE = 256  # rows drawn before distances are measured again
+HELD_BYTES = 2**28  # rows stay ready to compute with while they take no more
 
 
-def centroid_distances(
-    x: Any, k: int, rng: np.random.Generator, *, iterations: int = 5, most: int = 20_000
-) -> NDArray[np.float64]:
+def centroid_distances(x: Any, k: int, rng: np.random.Generator, *, iterations: int = 5) -> Floats:
     """Return the distance of each row to the nearest of k centres: k-means++ seeds, then Lloyd's iterations.
 
-    Seeds are drawn many at a time, by rejection: a row drawn by old distances is kept with probability new over old
-    squared distance, which is the exact distribution of drawing one by one.
+    All rows seed and move centres, however many there are: centres lie nearer to rows that moved them, so distances
+    would tell which did. O(n k D) time an iteration, all of it in matrix products; no array (n, k).
 
     Args:
-        x: (n, D), NumPy or torch, memory maps welcome; float32 is computed with as such.
+        x: (n, D), NumPy or torch, memory maps welcome; computed with in float32 where it is that or shorter.
         k: how many centres; n where there are fewer rows, fewer where rows are copies of one another.
-        rng: draws the seeds, and the rows to learn from where there are more than `most`.
-        iterations: of Lloyd's; fewer where nothing changes any more. 0: distances to the seeds.
-        most: rows that seeds and all iterations but the last see, or 32 k if that is more. The last one sees all rows
-            in blocks: a centre is nearer to rows that moved it.
+        rng: draws the seeds.
+        iterations: of Lloyd's at most; fewer where nothing changes any more. 0: distances to the seeds.
 
     Returns:
-        (n,) float64, at least 0; the difference to the nearest centre is taken without products, so that small
+        (n,) float64, at least 0. The difference to the nearest centre is taken without products, so that small
         distances keep their digits.
 
     Raises:
@@ -50,40 +48,60 @@ def centroid_distances(
     check_count(iterations, "iterations")
     if k >= n:
         return np.zeros(n)
-    rows = rows.about_mean()
-    enough = max(check_count(most, "most", 1), 32 * k)
-    every = n <= enough
-    sample = to_numpy(rows.take(slice(None) if every else np.sort(rng.choice(n, enough, replace=False))))
-    centres, members = _seeds(sample, k, rng)
-    for step in range(iterations if every else iterations - 1):
+    blocks = Blocks(rows.about_mean(), k)
+    centres, members = seeds(blocks, k, rng)
+    settled = not iterations  # whether members are the nearest centres
+    for step in range(iterations):
         if step:
-            found = _nearest(sample, centres)
-            if np.array_equal(found, members):
+            settled = not _assign(blocks, centres, members)
+            if settled:
                 break
-            members = found
-        _move(centres, [(sample, members)])
-    blocks = rows.blocks(k)
-    if iterations and not every:
-        parts = (to_numpy(rows.take(here)) for here in blocks)
-        _move(centres, ((part, _nearest(part, centres)) for part in parts))
+        _move(blocks, centres, members)
     out = np.empty(n)
-    for here in blocks:
-        part = to_numpy(rows.take(here))
-        off = part - centres[_nearest(part, centres)]
+    for here, part in blocks:
+        off = part - centres[members[here] if settled else _nearest(part, centres)]
         out[here] = np.sqrt(np.vecdot(off, off))
     return out
 
 
-def _seeds(x: Array, k: int, rng: np.random.Generator) -> tuple[Array, Ints]:
-    """Return up to k rows by k-means++, (k, D), and the nearest of them to each row, (n,)."""
-    squares = np.vecdot(x, x)
-    new = np.array([rng.integers(len(x))])
-    chosen = [x[new]]
-    near = np.full(len(x), np.inf, x.dtype)
-    members = np.zeros(len(x), np.int64)
+class Blocks:
+    """Rows in NumPy, some at a time; converted once where they are few enough to be held."""
+
+    def __init__(self, rows: Rows, k: int) -> None:
+        """Cut rows so that a block's distances to k centres stay small."""
+        self.rows, self.slices = rows, rows.blocks(k)
+        first = to_numpy(rows.take(slice(0, 1)))
+        self.dtype, self.width = first.dtype, first.shape[1]
+        self.held = self.take(slice(None)) if len(rows) * first.nbytes <= HELD_BYTES else None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[tuple[slice, Array]]:
+        for here in self.slices:
+            yield here, self.take(here) if self.held is None else self.held[here]
+
+    def take(self, which: Any) -> Array:
+        """Return some rows, (r, D)."""
+        return to_numpy(self.rows.take(which))
+
+
+def seeds(blocks: Blocks, k: int, rng: np.random.Generator) -> tuple[Array, Ints]:
+    """Return k rows by k-means++, and which of them is the nearest to each row.
+
+    Many are drawn at a time, by rejection: a row drawn by distances to older centres is kept with probability new over
+    old squared distance, which is exactly to draw one by one.
+
+    Returns:
+        (k, D), fewer where all rows are copies of them; (n,).
+    """
+    n = len(blocks)
+    near, members = np.full(n, np.inf, blocks.dtype), np.zeros(n, np.int64)
+    new = rng.integers(n, size=1)
+    chosen = [blocks.take(new)]
     count = 0
     while True:
-        _approach(x, squares, chosen[-1], count, near, members)
+        _approach(blocks, chosen[-1], count, near, members)
         near[new] = 0
         count += len(new)
         ahead = np.cumsum(near, dtype=np.float64)
@@ -91,16 +109,17 @@ def _seeds(x: Array, k: int, rng: np.random.Generator) -> tuple[Array, Ints]:
             return np.concatenate(chosen), members
         size = min(k - count, max(8, count), AT_ONCE)
         drawn = np.searchsorted(ahead, rng.random(size) * ahead[-1], side="right")
-        drawn = np.minimum(drawn, len(x) - 1)
-        new = drawn[_kept(x[drawn], near[drawn], rng.random(size))]
-        chosen.append(x[new])
+        drawn = np.minimum(drawn, n - 1)
+        found = blocks.take(drawn)
+        kept = _kept(found, near[drawn], rng.random(size))
+        new = drawn[kept]
+        chosen.append(found[kept])
 
 
 def _kept(found: Array, old: Array, levels: Array) -> Ints:
     """Return which of some rows drawn by old squared distances to keep, so that each is drawn by its newest."""
     own = np.vecdot(found, found)
     between = own[:, None] + own - 2 * (found @ found.T)
-    np.fill_diagonal(between, 0)
     now = np.minimum(old, between[0])
     kept = [0]  # nothing has changed since it was drawn
     for row, level in enumerate((levels[1:] * old[1:]).tolist(), 1):
@@ -110,20 +129,29 @@ def _kept(found: Array, old: Array, levels: Array) -> Ints:
     return np.array(kept, np.int64)
 
 
-def _approach(x: Array, squares: Array, centres: Array, first: int, near: Array, members: Ints) -> None:
+def _approach(blocks: Blocks, centres: Array, first: int, near: Array, members: Ints) -> None:
     """Lower squared distances, and tell which centre is the nearest, by centres numbered from `first` on."""
-    for here in _parts(len(x), len(centres)):
-        far = _reduced(x[here], centres)
+    for here, part in blocks:
+        far = _reduced(part, centres)
         which = far.argmin(axis=1)
-        best = np.maximum(far[np.arange(len(far)), which] + squares[here], 0)
+        best = far[np.arange(len(far)), which] + np.vecdot(part, part)
         closer = best < near[here]
-        near[here] = np.where(closer, best, near[here])
+        near[here] = np.where(closer, np.maximum(best, 0), near[here])
         members[here] = np.where(closer, first + which, members[here])
 
 
+def _assign(blocks: Blocks, centres: Array, members: Ints) -> bool:
+    """Give each row its nearest centre; return whether any is another than before."""
+    changed = False
+    for here, part in blocks:
+        found = _nearest(part, centres)
+        changed = changed or not np.array_equal(found, members[here])
+        members[here] = found
+    return changed
+
+
 def _nearest(x: Array, centres: Array) -> Ints:
-    found = [_reduced(x[here], centres).argmin(axis=1) for here in _parts(len(x), len(centres))]
-    return np.concatenate(found)
+    return np.asarray(_reduced(x, centres).argmin(axis=1), np.int64)
 
 
 def _reduced(x: Array, centres: Array) -> Array:
@@ -133,25 +161,17 @@ def _reduced(x: Array, centres: Array) -> Array:
     return np.asarray(far)
 
 
-def _move(centres: Array, parts: Iterable[tuple[Array, Ints]]) -> None:
-    """Put each centre at the mean of its rows; one without any stays where it is.
-
-    Args:
-        centres: (k, D).
-        parts: rows (r, D) and their centres (r,), some at a time.
-    """
+def _move(blocks: Blocks, centres: Array, members: Ints) -> None:
+    """Put each centre at the mean of its rows; one without any stays where it is."""
     from scipy.sparse import csr_array
 
-    counts, sums = np.zeros(len(centres), np.int64), np.zeros(centres.shape)
-    for x, members in parts:
-        starts = np.concatenate([[0], np.cumsum(np.bincount(members, minlength=len(centres)))])
-        ones = np.ones(len(x), x.dtype)
-        sums += csr_array((ones, np.argsort(members, kind="stable"), starts), (len(centres), len(x))) @ x
-        counts += np.diff(starts)
-    here = counts > 0
-    centres[here] = sums[here] / counts[here, None]
-
-
-def _parts(n: int, k: int) -> list[slice]:
-    step = rows_per_block(k)
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    k = len(centres)
+    sums = np.zeros((k, blocks.width))
+    for here, part in blocks:
+        ends = np.cumsum(np.bincount(members[here], minlength=k))
+        order = np.argsort(members[here], kind="stable")
+        ones = np.ones(len(part), blocks.dtype)
+        sums += csr_array((ones, order, np.append(0, ends)), (k, len(part))) @ part
+    counts = np.bincount(members, minlength=k)
+    full = counts > 0
+    centres[full] = sums[full] / counts[full, None]
