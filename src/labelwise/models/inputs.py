@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from labelwise.checks import Array, check_name
 from labelwise.data.base import Dataset
 from labelwise.errors import InputError, ShapeError
-from labelwise.models.texts import Words
+from labelwise.models.texts import Tokens, Words
 
 IMAGE, VIDEO, TABLE, TEXT = "image", "video", "table", "text"
 _MOST = float(np.finfo(np.float32).max)
@@ -226,10 +226,10 @@ class Reader:
     """Reads the modalities of a dataset for a network: one by itself, several side by side in one flat row.
 
     Attributes:
-        scales: modality -> its scale, or the words of a text, in the order of reading.
+        scales: modality -> its scale, or the words (or tokens) of a text, in the order of reading.
     """
 
-    scales: Mapping[str, Scale | Words]
+    scales: Mapping[str, Scale | Words | Tokens]
 
     @classmethod
     def measure(
@@ -293,12 +293,20 @@ class Reader:
         return np.concatenate(flat, axis=1)
 
     def state_dict(self) -> dict[str, dict[str, Any]]:
-        """Return the scales as plain lists and arrays, texts as their number of columns."""
+        """Return the scales as plain lists and arrays, texts as their number of columns.
+
+        Raises:
+            InputError: a text is read by a tokeniser, which is not stored.
+        """
+        for name, scale in self.scales.items():
+            if isinstance(scale, Tokens):
+                raise InputError(f"Modality {name!r} is read by a tokeniser, which cannot be stored.")
         return {
             name: {"words": s.columns}
             if isinstance(s, Words)
             else {"shape": list(s.shape), "centre": s.centre, "spread": s.spread, "fill": s.fill}
             for name, s in self.scales.items()
+            if not isinstance(s, Tokens)
         }
 
     @classmethod

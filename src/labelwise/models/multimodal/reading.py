@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from labelwise.models.answering import preparation
 from labelwise.models.base import Ids
 from labelwise.models.inputs import Reader, Scale, absent_rows
 from labelwise.models.multimodal.network import Read
-from labelwise.models.texts import Words
+from labelwise.models.texts import Tokens, Words
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,17 +55,25 @@ class Reading:
     """Reads all modalities of a dataset with the statistics of its training samples.
 
     Attributes:
-        scales: modality -> its scale, or the words of a text, in the dataset's order.
+        scales: modality -> its scale, or the words or tokens of a text, in the dataset's order.
     """
 
-    scales: Mapping[str, Scale | Words]
+    scales: Mapping[str, Scale | Words | Tokens]
 
     @classmethod
-    def measure(cls, data: Dataset, ids: Ids, text_features: int) -> Reading:
+    def measure(
+        cls, data: Dataset, ids: Ids, text_features: int, encoders: Mapping[str, Any] | None = None
+    ) -> Reading:
         """Return the reading whose statistics are those of these samples.
 
+        Args:
+            data, ids: the training samples.
+            text_features: columns that the words of a text are hashed into.
+            encoders: of the recipe; one with a callable `tokenise` reads the tokens that it makes of a text instead of
+                hashed words.
+
         Raises:
-            InputError: the dataset has a single modality.
+            InputError: the dataset has a single modality, or a tokeniser makes no tokens.
         """
         names = tuple(data.modalities)
         if len(names) < 2:
@@ -72,7 +81,12 @@ class Reading:
                 f"multimodal needs at least two modalities; the data hold {names[0]!r} alone. Take 'cnn', 'mlp' or "
                 "another recipe of one network."
             )
-        return cls(Reader.measure(data, ids, names, text_features).scales)
+        scales = dict(Reader.measure(data, ids, names, text_features).scales)
+        for name, scale in scales.items():
+            tokenise = getattr((encoders or {}).get(name), "tokenise", None)
+            if tokenise is not None and isinstance(scale, Words):
+                scales[name] = Tokens.of(name, tokenise)
+        return cls(scales)
 
     @property
     def readers(self) -> dict[str, Reader]:

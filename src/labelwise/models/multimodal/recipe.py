@@ -56,8 +56,10 @@ class MultimodalRecipe(Training):
 
     Attributes:
         encoders: modality -> a row of `labelwise.models.networks.TABLE`, or your own `(shape) -> nn.Module` that
-            answers (b, D); the shape is (channels, height, width) or (features,). Left out: "strided-cnn" for images
-            and spectrograms, "mlp" for tables and text (hashed words: see `labelwise.models.texts`).
+            answers (b, D); the shape is (channels, height, width), (channels, frames, height, width) or (features,).
+            Left out: "strided-cnn" for images, spectrograms and the frames of videos, "mlp" for tables and text
+            (hashed words: see `labelwise.models.texts`). A callable of yours with a function `tokenise` reads what that
+            makes of a text, (n texts) -> (n, L) whole numbers, and its module is handed those as floats.
         width: channels or units of the first block of named encoders; None: their own default.
         projection: the common width, of `modal_embeddings` and of what the fused head reads.
         fusion: "head": a head of its own reads the fused embedding and answers. Or the rule by which the evidence of
@@ -172,7 +174,7 @@ class MultimodalRecipe(Training):
         device = pick_device(self.device)
         seed, order = (int(rng.integers(2**63 - 1)) for _ in range(2))
         with threads(self.threads), seeded(seed, device):
-            reading = Reading.measure(data, train.ids, self.text_features)
+            reading = Reading.measure(data, train.ids, self.text_features, self.encoders)
             held = reading.read(data, train.ids)
             present = held.present(len(reading.scales))
             network = self._build(reading, n_classes, torch.from_numpy(present.any(axis=0)), seed).to(device)
