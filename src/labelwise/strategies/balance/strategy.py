@@ -105,7 +105,7 @@ class RlMba(Strategy):
     kappa: float = 5
     quantile: float = 0.5
     reward: str | None = None
-    bank: str | None = None
+    bank: str | None = field(default=None, repr=False)
     returns: str = "discounted"
     gamma: float = 0.9
     rounds: int = 10
@@ -122,7 +122,7 @@ class RlMba(Strategy):
     lr: float = 1e-3
     weight_decay: float = 1e-4
     clip: float | None = 1.0
-    policy: str | None = None
+    policy: str | None = field(default=None, repr=False)
     frozen: bool = False
     greedy: bool = False
     agent: dict[str, State] = field(default_factory=dict, init=False, compare=False, repr=False)
