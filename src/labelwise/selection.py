@@ -144,7 +144,7 @@ def _n_classes(parts: Mapping[str, Signals]) -> int:
     """Return C as the arrays tell it, the same in all parts; 1 where none does."""
     found: dict[int, str] = {}
     for part, held in parts.items():
-        for name in ("probs", "logits", "draws", "modal_probs", "evidence"):
+        for name in ("probs", "logits", "draws", "modal_probs", "evidence", "coalitions"):
             array = getattr(held, name)
             if array is not None:
                 found.setdefault(array.shape[-1], f"{name} of the {part} samples")

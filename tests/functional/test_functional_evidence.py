@@ -18,6 +18,7 @@ from labelwise.functional.evidence import (
     dempster_shafer,
     difficulty,
     dirichlet_variance,
+    expected_entropy,
     opinion,
     vacuity,
     weighted_fusion,
@@ -282,3 +283,17 @@ def test_what_is_wrong_is_said():
             dempster_shafer(empty)
     with pytest.raises(ShapeError, match=r"evidence must have shape \(..., C\) with C >= 1"):
         vacuity(1.0)
+
+
+def test_the_expected_entropy_by_hand_and_by_drawing():
+    # of an even law on [0, 1]: -2 ∫ p ln p dp = 1/2; of certainty to come, 0; of much even evidence, ln C
+    assert_allclose(expected_entropy([0.0, 0.0]), 0.5)
+    assert_allclose(expected_entropy([1e12, 0.0, 0.0]), 0, atol=1e-9)
+    assert_allclose(expected_entropy([1e9] * 4), np.log(4), rtol=1e-8)
+    assert expected_entropy([3.0]) == 0
+    rng = generator(0, "tests", "entropy")
+    e = rng.gamma(1, 4, (5, 3))
+    for row in e:
+        p = rng.dirichlet(row + 1, 40_000)
+        drawn = -(p * np.log(p)).sum(axis=1)
+        assert abs(drawn.mean() - expected_entropy(row)) < 5 * drawn.std() / 200

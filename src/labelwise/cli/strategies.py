@@ -22,6 +22,7 @@ FIRST = {
     "large batches": ("badge", "cluster-margin", "coreset"),
     "rare classes that matter": ("bral-t-plus", "galaxy", "base", "fl2mi"),
     "dropout, an ensemble or a forest": ("bald", "batch-bald", "epig"),
+    "several modalities": ("bmmal", "badge", "evidential-uncertainty"),
     "millions of samples": ("margin", "coreset", "badge"),
 }
 # Strategies with a page of their own in the docs.
@@ -172,8 +173,8 @@ def markdown() -> str:
         "# Every strategy", "",
         "One line each, then one section each. The same in the terminal: `labelwise strategies` and "
         "`labelwise strategies badge`. A strategy asks for what it *needs*: signals that a recipe gives in a campaign, or "
-        "arrays that you give to `select`. Shapes: n samples, C classes, D embedding width, F feature width, S draws; b is "
-        "the batch.", "",
+        "arrays that you give to `select`. Shapes: n samples, C classes, D embedding width, F feature width, S draws, M "
+        "modalities; b is the batch.", "",
         "## Where to begin", "",
         "| you have | try first |", "|---|---|",
         *(f"| {case} | {', '.join(f'[`{name}`](#{name})' for name in names)} |" for case, names in FIRST.items()),
@@ -214,6 +215,9 @@ def _arrays(pages: list[dict[str, Any]]) -> str:
     makers = {
         "probs": "rng.dirichlet(np.ones(4), {n})", "logits": "{e}[:, :4] @ np.eye(4) + 0.5",
         "draws": "rng.dirichlet(np.ones(4), ({n}, 8))", "embeddings": "rng.normal(size=({n}, 16))",
+        "coalitions": "rng.dirichlet(np.ones(4), ({n}, 4))", "evidence": "rng.gamma(1, 3, ({n}, 2, 4))",
+        "modal_embeddings": "[rng.normal(size=({n}, 8)), rng.normal(size=({n}, 8))]",
+        "modal_probs": "rng.dirichlet(np.ones(4), ({n}, 2))", "present": "rng.random(({n}, 2)) < 0.9",
         "features": "rng.normal(size=({n}, 16))", "y": "rng.integers(4, size={n})",
     }  # fmt: skip
     lines = ["import numpy as np", "", "import labelwise", "", "rng = np.random.default_rng(0)"]

@@ -104,6 +104,31 @@ def difficulty(evidence: Any, *, normalise: bool = False) -> Floats:
     return rowwise(evidence, "C", core)
 
 
+def expected_entropy(evidence: Any) -> Floats:
+    """Return E[H(p)] = Σ_c α_c / S (ψ(S + 1) - ψ(α_c + 1)), the entropy to be expected of class probabilities.
+
+    Small where evidence speaks for one class, and where there is little of it: it is ln C only where much evidence is
+    even. The entropy of the mean, less this, is what more evidence could still settle.
+
+    Args, Raises: as `opinion`.
+
+    Returns:
+        (...) float64 in [0, ln C], nats.
+
+    Source:
+        Malinin, Gales 2018, "Predictive Uncertainty Estimation via Prior Networks", eq. 14.
+    """
+
+    def core(x: Floats, here: slice) -> Floats:
+        from scipy.special import digamma
+
+        s = x.sum(axis=-1) + x.shape[-1]
+        p = (x + 1) / s[..., None]
+        return np.asarray(np.maximum((p * (digamma(s + 1)[..., None] - digamma(x + 2))).sum(axis=-1), 0))
+
+    return rowwise(evidence, "C", core)
+
+
 def weighted_fusion(evidence: Any, weights: Any, *, present: Any = None) -> Floats:
     """Return Σ_m w_m e_m, the evidence of α_f = 1 + Σ_m w_m (α_m - 1).
 

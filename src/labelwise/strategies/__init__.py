@@ -81,6 +81,8 @@ TABLE: dict[str, str] = {
     "glister": "labelwise.strategies.glister:Glister",
     "alfa-mix": "labelwise.strategies.feature_space:AlfaMix",
     "drop-query": "labelwise.strategies.feature_space:DropQuery",
+    "bmmal": "labelwise.strategies.multimodal:Bmmal",
+    "evidential-uncertainty": "labelwise.strategies.multimodal:EvidentialUncertainty",
 }
 
 
