@@ -20,7 +20,7 @@ MAY: dict[str, set[str]] = {
     "checks": {"errors"},
     "signals": {"errors", "checks"},
     "functional": {"errors", "checks", "seeds", "functional"},
-    "data": {"errors", "checks", "seeds", "data"},
+    "data": {"errors", "checks", "seeds", "functional.copulas", "data"},
     "store": {"errors", "checks", "events", "store"},
     "oracle": {"errors", "checks", "seeds"},
     "arrays": {"errors", "checks"},

@@ -353,7 +353,7 @@ def test_reviews_are_text_and_a_table_without_the_rating(data):
 # ------------------------------------------------------------------------------------------------- missing
 
 
-BROUGHT = ("digits", "digit-halves", "image-folder", "audio-folder", "table")
+BROUGHT = ("digits", "digit-halves", "copula", "image-folder", "audio-folder", "table")
 SETS = [name for name in TABLE if name not in BROUGHT]
 PUBLIC_SETS = ("mnist", "fashion-mnist", "pneumonia-mnist")
 

@@ -72,6 +72,7 @@ TABLE: dict[str, str] = {
     "food101": "labelwise.data.food101:food101",
     "kinetics-sound": "labelwise.data.clips:kinetics_sound",
     "vggsound": "labelwise.data.clips:vggsound",
+    "copula": "labelwise.data.copulas:copula",
     "image-folder": "labelwise.data.own:image_folder",
     "audio-folder": "labelwise.data.audio:audio_folder",
     "table": "labelwise.data.tables:table_simulation",
