@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any, Literal
@@ -75,7 +76,9 @@ def write_report(
     diagnoses, pictures, unknown = {}, {}, {}
     latents: dict[str, Latents] = {}
     policies: dict[str, dict[str, Any]] = {}
-    without: dict[str, dict[str, Any]] = {}  # thumbnails
+    without: dict[
+        str, Callable[[], dict[str, Any]]
+    ] = {}  # thumbnails, drawn only where the page is too large
     modal: dict[str, Modalities] = {}
     drawn: dict[str, dict[str, Any]] = {}
     palette = palette_of(comparison)
@@ -95,35 +98,31 @@ def write_report(
                 seconds=latent_seconds,
             )
         policies[setting.key] = policy(setting, found, simulation, palette, classes, f"s{k}")
-        without[setting.key] = policies[setting.key]
         if (told := modalities(setting, found, classes, palette)) is not None:
             modal[setting.key] = told
             drawn[setting.key] = shown(told, palette, f"s{k}-modal")
         if simulation is not None:
             pictures[setting.key] = samples(setting, found, simulation, palette, classes)
             if policies[setting.key]:
-                without[setting.key] = policy(setting, found, None, palette, classes, f"s{k}")
+                without[setting.key] = partial(policy, setting, found, None, palette, classes, f"s{k}")
     plain = {key: shown(told, palette, "", figures=False) for key, told in modal.items()}
     made = origins(runs, comparison)
     table = None if printed is None else beside(comparison, printed)
     too_large = "the page would be larger than 2 MB"
-    attempts: list[tuple[Any, Any, Any, Any, Any, list[str]]] = [
-        (diagnoses, pictures, latents, policies, drawn, list(notes)),
-        (diagnoses, {}, latents, without, drawn, [*notes, f"Samples are left out: {too_large}."]),
-        (
-            {},
-            {},
-            {},
-            {},
-            plain,
-            [*notes, f"Samples and reasons are left out: {too_large}; the reasons are in results.json."],
-        ),
-    ]
-    if without != policies:
-        fewer = f"Samples of TrustSets and of chosen cells are left out, and pictures of explained ones: {too_large}."
-        attempts.insert(1, (diagnoses, pictures, latents, without, drawn, [*notes, fewer]))
+
+    def attempts() -> Iterator[tuple[Any, Any, Any, Any, Any, list[str]]]:
+        """Yield what a page may show, less and less of it."""
+        yield diagnoses, pictures, latents, policies, drawn, list(notes)
+        fewer = {key: without[key]() if key in without else part for key, part in policies.items()}
+        if fewer != policies:
+            words = f"Samples of TrustSets and of chosen cells are left out, and pictures of explained ones: {too_large}."
+            yield diagnoses, pictures, latents, fewer, drawn, [*notes, words]
+        yield diagnoses, {}, latents, fewer, drawn, [*notes, f"Samples are left out: {too_large}."]
+        words = f"Samples and reasons are left out: {too_large}; the reasons are in results.json."
+        yield {}, {}, {}, {}, plain, [*notes, words]
+
     html = ""
-    for why, samples_of, spaces, chosen, contributed, words in attempts:
+    for why, samples_of, spaces, chosen, contributed, words in attempts():
         html = _html(
             page(
                 comparison, why, samples_of, unknown, made,

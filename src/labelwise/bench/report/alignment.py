@@ -39,12 +39,8 @@ class Alignment:
         if self.correlation is None or self.chance is None:
             return "too few steps to say" if self.steps < LEAST else "one side never moved"
         if abs(self.correlation) <= self.chance:
-            return "no larger than chance gives"
-        return (
-            "accuracy rose where contributions became more even"
-            if self.correlation > 0
-            else "accuracy rose where contributions became less even"
-        )
+            return "no more than chance"
+        return f"accuracy {'rises' if self.correlation > 0 else 'falls'} with evenness"
 
 
 def alignment(c: Contributions) -> Alignment:

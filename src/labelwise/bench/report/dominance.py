@@ -100,11 +100,12 @@ def heat(d: Dominance, modalities: Sequence[str], classes: Sequence[str]) -> Hea
         else ""
     )
     caption = (
-        "Accuracy on each class at the last fit, percent: each modality's own head alone (mean over strategies and seeds; "
-        f"bold: it leads the other heads by 2 points or more), then the fusion of each strategy. Darker is more accurate, from the lowest number here to the highest.{some}"
+        "Accuracy on each class at the last fit, percent: each modality's own head alone, mean over strategies and seeds, then "
+        "the fusion of each strategy. A modality dominates a class where its head leads the others by 2 points or "
+        f"more.{some}"
     )
     columns = (*(f"{name} alone" for name in modalities), *d.per_class)
-    return Heat("Classes by the modality that dominates them", "class", columns, tuple(rows), caption)
+    return Heat("Accuracy by class", "class", columns, tuple(rows), caption)
 
 
 def ranked(d: Dominance, m: int) -> list[int]:

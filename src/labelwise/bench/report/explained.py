@@ -56,8 +56,8 @@ def cards(
     return {
         "rounds": rounds,
         "caption": f"The first samples, in the order of asking, that {strategy}, seed {run.seed}, asked for in the first, the "
-        "middle and the last round that explains them. The bar of a modality is its uncertainty, from 0 to 1; vacuity is the "
-        "share of it that no evidence has claimed. Belief is the probability of its guess. Conflict is how far the modalities "
+        "middle and the last round that explains them. The bar of a modality is its uncertainty, from 0 to 1; vacuity is how "
+        "much of its belief no evidence has claimed. Belief is the probability of its guess. Conflict is how far the modalities "
         "contradict one another; difficulty is the uncertainty after fusion. The chance is that among the candidates.",
     }
 

@@ -182,12 +182,7 @@ def _modalities(told: Modalities) -> list[str]:
         if table is not None:
             lines += [*_table(table, head), "", _text(table.caption.replace("small:", "after it:")), ""]
     if told.by_class is not None:
-        lines += [
-            *_heat(told.by_class),
-            "",
-            _text(told.by_class.caption.replace("bold: ", "it is said to dominate if ")),
-            "",
-        ]
+        lines += [*_heat(told.by_class), "", _text(told.by_class.caption), ""]
     return lines
 
 

@@ -28,18 +28,20 @@ ENTROPY, UPDATES, ADVANTAGE, REWARD, BASELINE = (
 # note -> (title, percent); losses lie in a table of their own under "losses"
 PANELS = {
     REWARD: ("reward", True),
-    BASELINE: ("baseline of the reward", True),
+    BASELINE: ("baseline", True),
     ADVANTAGE: ("advantage", True),
-    ENTROPY: ("entropy of the first draw", False),
-    UPDATES: ("updates so far", False),
-    "policy": ("loss of the policy", False),
-    "modality": ("loss of modalities", False),
-    "difficulty": ("loss of difficulty", False),
-    "mean difficulty": ("mean difficulty of the pool", False),
-    "mean diversity": ("mean diversity of the pool", False),
-    "difficulty threshold": ("threshold of difficulty", False),
+    ENTROPY: ("entropy", False),
+    UPDATES: ("updates", False),
+    "policy": ("loss: policy", False),
+    "modality": ("loss: modalities", False),
+    "difficulty": ("loss: difficulty", False),
+    "mean difficulty": ("mean difficulty", False),
+    "mean diversity": ("mean diversity", False),
+    "difficulty threshold": ("hard from", False),
 }
 LOSSES = ("policy", "modality", "difficulty")
+# note -> values that its axis shows in any case
+SEEN = {REWARD: (0.0,), BASELINE: (0.0,), ADVANTAGE: (0.0,), ENTROPY: (0.95, 1.0)}
 UNDECIDED = 0.98  # of the most entropy there is
 
 
@@ -119,7 +121,8 @@ def shown(told: Sequence[Learning], palette: Mapping[str, str], name: str) -> di
         "readings": [reading(one) for one in told],
         "caption": f"What the policy noted when it chose, against the labels bought by then; {lines}. Reward, baseline and "
         "advantage are those of the last update, in validation accuracy; entropy is 1 where every candidate is as "
-        "likely as any other. Rounds that note nothing are left out.",
+        "likely as any other; difficulty and diversity are means over the pool, and samples are hard from the threshold on. "
+        "Rounds that note nothing are left out.",
     }
 
 
@@ -180,9 +183,11 @@ def _panel(note: str, told: Sequence[Learning], palette: Mapping[str, str], name
                 ends.append(y)
     if not lines:
         return None
-    low_end, high_end = spread([*ends, np.zeros(1)] if note in (REWARD, ADVANTAGE, BASELINE) else ends)
+    low_end, high_end = spread([*ends, np.array(SEEN.get(note, ()))])
+    if high_end - low_end < 1e-4:  # an axis that shows only rounding
+        low_end, high_end = low_end - 0.5, high_end + 0.5
     svg = small_multiple(
         title, lines, palette, name, low=low_end, high=high_end, percent=percent, faint=faint,
-        level=0.0 if low_end < 0 < high_end else None, width=300, height=170,
+        level=0.0 if low_end < 0 < high_end else None,
     )  # fmt: skip
     return Markup(svg)  # noqa: S704 - see `why.safe`

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from labelwise.bench.report.contributions import Contributions, Floats, Modal, bounds
 from labelwise.bench.report.panels import small_multiple, spread
 
+LEAST_SEEDS = 3  # of a band
 Line = tuple[list[float], list[float]]
 Band = tuple[list[float], list[float], list[float]]
 
@@ -59,7 +60,7 @@ def _panels(
     known = {c.strategy: c for c in told if np.isfinite(getattr(c, kind)).any()}
     if not known:
         return []
-    made = {s: bounds(getattr(c, kind)) for s, c in known.items()}
+    made = {s: _banded(getattr(c, kind)) for s, c in known.items()}
     low, high = _frame(list(made.values()))
     if level is not None and kind == "weights":
         low, high = min(low, level - 0.02), max(high, level + 0.02)
@@ -67,8 +68,12 @@ def _panels(
     for m, modality in enumerate(names):
         lines, bands = {}, {}
         for strategy, (centre, below, above) in made.items():
+            if not np.isfinite(centre[:, m]).any():
+                continue
             at = known[strategy].weight_labels if kind == "weights" else known[strategy].labels
             lines[strategy], bands[strategy] = _drawn(at, centre[:, m], below[:, m], above[:, m])
+        if not lines:
+            continue
         svg = small_multiple(
             f"{modality}: {title}", lines, palette, f"{name}-{m}", low=low, high=high, percent=share, bands=bands,
             level=level if level is not None and low < level < high else None, width=300, height=190,
@@ -78,7 +83,7 @@ def _panels(
 
 
 def _dispersion(told: Sequence[Contributions], palette: Mapping[str, str], name: str) -> Markup:
-    made = {c.strategy: (c.labels, *bounds(c.dispersion)) for c in told if np.isfinite(c.dispersion).any()}
+    made = {c.strategy: (c.labels, *_banded(c.dispersion)) for c in told if np.isfinite(c.dispersion).any()}
     low, high = _frame([part[1:] for part in made.values()])
     drawn = {strategy: _drawn(*part) for strategy, part in made.items()}
     svg = small_multiple(
@@ -88,8 +93,15 @@ def _dispersion(told: Sequence[Contributions], palette: Mapping[str, str], name:
     return Markup(svg)  # noqa: S704 - see `why.safe`
 
 
+def _banded(values: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return mean, low and high over seeds; of two seeds no interval, which would fill the panel and say nothing."""
+    centre, low, high = bounds(values)
+    few = np.isfinite(values).sum(axis=0) < LEAST_SEEDS
+    return centre, np.where(few, np.nan, low), np.where(few, np.nan, high)
+
+
 def _drawn(at: Floats, centre: Floats, below: Floats, above: Floats) -> tuple[Line, Band]:
-    known, wide = np.isfinite(centre), np.isfinite(below)
+    known, wide = np.isfinite(centre), np.isfinite(below) & np.isfinite(centre)
     return (at[known].tolist(), centre[known].tolist()), (
         at[wide].tolist(),
         below[wide].tolist(),

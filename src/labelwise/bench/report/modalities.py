@@ -13,7 +13,7 @@ from labelwise.bench.report import alignment, dominance
 from labelwise.bench.report.contributions import Contributions, Floats, Modal, modal
 from labelwise.bench.report.health import mean
 from labelwise.bench.report.heats import Heat
-from labelwise.bench.report.modal_panels import groups_of_panels
+from labelwise.bench.report.modal_panels import LEAST_SEEDS, groups_of_panels
 from labelwise.bench.report.tables import Cell, Column, Row, Table
 from labelwise.bench.settings import Group
 from labelwise.bench.words import count, listed, percent, seeds
@@ -89,8 +89,12 @@ def shown(told: Modalities, palette: Mapping[str, str], name: str, *, figures: b
         name: prefix of the figures' ids.
         figures: False leaves out what is large.
     """
-    several = any(len(c.seeds) > 1 for c in told.found.strategies)
-    band = "mean over seeds, bands: 95 % interval (Student's t), cut at the frame" if several else "one seed"
+    most = max(len(c.seeds) for c in told.found.strategies)
+    band = (
+        "mean over seeds, bands: 95 % interval (Student's t), cut at the frame"
+        if most >= LEAST_SEEDS
+        else f"mean over {seeds(most)}, too few for an interval"
+    )
     return {
         "headline": told.headline,
         "detail": list(told.detail),
@@ -183,12 +187,13 @@ def _table(
     phi = len(names) <= MOST_COLUMNS
     heads = [Column("strategy"), Column("D(φ)"), Column("accuracy, %"), Column("worst class, %")]
     heads += [Column(f"φ of {name}") for name in names] if phi else []
-    heads += [Column(f"{name} alone, %") for name in names] if phi else []
+    own = len(names) == 2
+    heads += [Column(f"{name} alone, %") for name in names] if own else []
     rows = []
     for c in known:
         final = setting.summary(c.strategy).final
         worst = mean(c.per_class)
-        cells = [_number(_end(c.dispersion), 3 if len(names) == 2 else 5), _share(np.array([final.mean]))]
+        cells = [_number(_end(c.dispersion), 3 if len(names) == 2 else 4), _share(np.array([final.mean]))]
         if final.high is not None:
             cells[1] = Cell(cells[1].text, f"±{100 * (final.high - final.mean):.1f}", cells[1].value)
         if np.isfinite(worst).any():
@@ -198,6 +203,7 @@ def _table(
             cells.append(Cell("–"))
         if phi:
             cells += [_number(_end(c.shapley)[:, m], 3) for m in range(len(names))]
+        if own:
             cells += [_share(_end(c.accuracy)[:, m]) for m in range(len(names))]
         rows.append(Row(c.strategy, palette.get(c.strategy, ""), tuple(cells)))
     spoken = (
@@ -205,7 +211,7 @@ def _table(
     )
     caption = (
         f"At the last fit of the span, mean over seeds; small: half the 95 % interval. D(φ) is {spoken}: 0 where all "
-        "contribute alike. Even is not better by itself: a modality that knows little cannot contribute more than it knows."
+        "contribute alike. Even is not better by itself: a model that knows nothing is perfectly even."
     )
     return Table(tuple(heads), tuple(rows), caption)
 
