@@ -16,6 +16,7 @@ from labelwise.cli.bench import bench_command, demo_command, run_command
 from labelwise.cli.data import download_command, recipes_command, tasks_command
 from labelwise.cli.people import ask_command, export_command, new_command, status_command, tell_command
 from labelwise.cli.plan import plan_command
+from labelwise.cli.policy import policy_app
 from labelwise.cli.report import report_command
 from labelwise.cli.select import select_command
 from labelwise.cli.strategies import strategies_command
@@ -58,6 +59,7 @@ for _panel, _commands in _PANELS.items():
         app.command(
             _name, rich_help_panel=_panel, no_args_is_help=_name in {"select", "plan", "bench", "bank", "run"}
         )(_command)
+app.add_typer(policy_app, name="policy", rich_help_panel="Compare strategies")
 
 
 # Newer typers carry a click of their own, so that click's classes are not the ones they raise. Typer's name for
