@@ -66,7 +66,8 @@ class FakePredictor:
         return Signals(ids, **{n: parts[n] for n in names if n in parts}, scalars=scalars)
 
     def _modal(self, x: np.ndarray, scale: np.ndarray, probs: np.ndarray) -> dict[str, Any]:
-        """Each column is a modality of its own, with evidence for the classes."""
+        """First and last column are two modalities, with evidence for the classes."""
+        x = x[:, [0, -1]]
         evidence = np.log1p(np.exp(x[:, :, None] * scale * np.arange(len(self.mean))))  # (n, 2, C)
         modal = (evidence + 1) / (evidence + 1).sum(axis=-1, keepdims=True)
         nothing = np.full_like(probs, 1 / len(self.mean))

@@ -282,13 +282,13 @@ def test_a_new_campaign_needs_a_plan():
 
 def test_a_wrong_pairing_is_refused_at_construction():
     class Greedy(Strategy):
-        needs = Needs(pool=frozenset({"evidence"}))
+        needs = Needs(pool=frozenset({"el2n"}))
 
         def propose(self, view, n, rng):
             raise AssertionError
 
     with pytest.raises(
-        MissingSignal, match="Greedy needs evidence of the pool samples; FakeRecipe gives draws"
+        MissingSignal, match="Greedy needs el2n of the pool samples; FakeRecipe gives coalitions, draws"
     ):
         Campaign(fake.task(), fake.FakeRecipe(), Greedy(), MemoryStore(), PLAN)
 
