@@ -13,7 +13,7 @@ from labelwise.campaign import Campaign, Plan
 from labelwise.describing import describe
 from labelwise.errors import InputError, UnknownName
 from labelwise.events import Opened
-from labelwise.functional.policy import plackett_luce_gradient, plackett_luce_log_prob
+from labelwise.functional.policy import plackett_luce, plackett_luce_gradient, plackett_luce_log_prob
 from labelwise.oracle import SimulatedOracle
 from labelwise.store.memory import MemoryStore
 from labelwise.store.states import decode_state, encode_state
@@ -261,6 +261,22 @@ def test_the_difficulty_loss_moves_the_policy_to_hard_candidates():
     for _ in range(20):
         learn(net, [one], 0.0, LOSS, **STEP)
     assert expected(net) < before
+
+
+def test_a_policy_learns_what_is_rewarded():
+    """A bandit: a batch is worth the mean of its candidates' last input, evenly distributed from 0 to 1."""
+    net, draws, average, rewards = network(), rng("bandit"), None, []
+    for _ in range(400):
+        inputs = draws.random((20, 5)).astype(np.float32)
+        one = Action(1, np.zeros(12, np.float32), inputs, np.empty(0, np.int64), np.ones(20), 0.0)
+        one = replace(one, order=plackett_luce(net.logits(one.inputs), 4, draws))
+        rewards.append(float(inputs[one.order, 4].mean()))
+        one = replace(one, reward=rewards[-1])
+        average = learn(
+            net, [one], average, replace(LOSS, gamma=None), lr=0.01, weight_decay=1e-4, clip=1.0
+        ).baseline
+    assert np.mean(rewards[:50]) == pytest.approx(0.5, abs=0.08)  # four of 20, 50 times: standard error 0.02
+    assert np.mean(rewards[-50:]) > 0.7  # the best four of 20 have 0.88 on average
 
 
 def test_an_update_is_one_step_of_adamw_on_the_total_loss():
