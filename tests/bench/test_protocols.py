@@ -7,6 +7,9 @@ import tomllib
 
 import pytest
 
+from labelwise.bench.bank import baseline_specs, lacking, users, write_bank
+from labelwise.bench.episodes import episodes_of, kept
+from labelwise.bench.places import named
 from labelwise.bench.protocols import find, names
 from labelwise.bench.report import write_report
 from labelwise.bench.results import read_run
@@ -33,14 +36,37 @@ def test_every_protocol_reads_at_every_scale(name, scale):
     assert made.printed is None or set(made.printed.runs) == {spec.id for spec in made.specs}
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One folder for all protocols of RL-MBA: they share a set at the smallest scale, so runs and bank are made once."""
+    return tmp_path_factory.mktemp("rl-mba")
+
+
+def see_to_files(specs, folder):
+    """Build the bank and train the policy that specs name, as the commands do."""
+    path = folder / "bank.json"
+    if missing := lacking(users(specs), None):
+        wanted = baseline_specs(missing)
+        for spec in wanted:
+            run(spec, folder)
+        write_bank([read_run(run_file(folder, spec)) for spec in wanted], path)
+    for policy in {one for spec in specs for one in named(spec.strategy.params, "policy")}:
+        (episode,) = episodes_of(read_bench(find("rl-mba/training"), SMOKE).specs, 1, first_seed=0)
+        see_to_files([episode], folder)
+        run(episode, folder)
+        kept([episode], folder, folder / policy)
+
+
 @pytest.mark.parametrize("name", SMOKING)
-def test_every_protocol_runs_to_its_end_at_the_smallest_scale(name, tmp_path):
+def test_every_protocol_runs_to_its_end_at_the_smallest_scale(name, tmp_path, shared):
     made = read_bench(find(name), SMOKE)
+    folder = shared if name.startswith("rl-mba/") else tmp_path
     if {spec.task.name for spec in made.specs} - set(EMBEDDED) and not os.environ.get("LABELWISE_DATA"):
         pytest.skip("LABELWISE_DATA is not set")
+    see_to_files(made.specs, folder)
     for spec in made.specs:
-        assert run(spec, tmp_path).finished
-    runs = [read_run(run_file(tmp_path, spec)) for spec in made.specs]
+        assert run(spec, folder).finished
+    runs = [read_run(run_file(folder, spec)) for spec in made.specs]
     cases = {spec.id: case for spec, case in zip(made.specs, made.cases, strict=True)}
     found = write_report(
         runs, tmp_path / "report.html", name=made.name, about=made.about, cases=cases, printed=made.printed
@@ -94,3 +120,47 @@ def test_the_papers_tables_are_whole():
     assert cells == {
         "table-1": 32, "table-2": 30, "table-4": 10, "table-7": 5, "table-8": 3, "table-9": 5, "table-10": 4,
     }  # fmt: skip
+
+
+def test_there_is_a_protocol_for_every_table_and_figure_of_rl_mba():
+    there = {name.removeprefix("rl-mba/"): scales(name) for name in names() if name.startswith("rl-mba/")}
+    of_paper = {"main", "curves", "components", "reward", "contributions", "efficiency", "classes"}
+    beyond = {"sensitivity", "fusion", "modalities", "weak", "missing", "training", "transfer", "evidence"}
+    assert set(there) == of_paper | beyond
+    assert all(SMOKE in there[name] for name in there)
+    assert {name for name in there if "full" in there[name]} == of_paper
+
+
+def test_the_full_scale_of_rl_mba_buys_a_thousand_labels_at_a_time():
+    """3,000 labels in the main table, 7,000 along the curves: 1,000 to begin with and 1,000 a round."""
+    for name, budget in (("main", 3000), ("components", 3000), ("curves", 7000), ("contributions", 7000)):
+        plans = {spec.plan for spec in read_bench(find(f"rl-mba/{name}"), "full").specs}
+        assert {(plan.start, plan.batch, plan.budget) for plan in plans} == {(1000, 1000, budget)}
+
+
+def test_the_papers_tables_of_rl_mba_are_whole():
+    cells = {
+        name: sum(len(rows) for rows in read_bench(find(f"rl-mba/{name}")).printed.paper.numbers.values())
+        for name in ("main", "components")
+    }
+    assert cells == {"main": 27, "components": 12}  # 3 sets x 9 methods; 3 x 4
+
+
+def test_the_evidence_for_rl_mba_weakens_every_set_and_repeats_the_smallest_most():
+    made = read_bench(find("rl-mba/evidence"))
+    seeds = {}
+    for spec, case in zip(made.specs, made.cases, strict=True):
+        seeds.setdefault(case["set"], set()).add(spec.plan.seed)
+    assert len(seeds["digit-halves"]) == 20
+    assert {len(some) for name, some in seeds.items() if name != "digit-halves"} == {5}
+    plain = {name for name in seeds if not name.endswith(("-weak", "-missing", "-speaker"))}
+    assert len(plain) == 7
+    assert {f"{name}-{how}" for name in plain for how in ("weak", "missing")} <= set(seeds)
+
+
+def test_no_set_that_a_policy_is_used_on_was_trained_on():
+    trained, used = (
+        {spec.task.name for spec in read_bench(find(f"rl-mba/{name}")).specs}
+        for name in ("training", "transfer")
+    )
+    assert not trained & used
