@@ -21,6 +21,7 @@ from labelwise.models import make
 from labelwise.models.base import Predictor, Recipe
 from labelwise.models.multimodal.network import Told
 from labelwise.models.multimodal.recipe import MultimodalRecipe
+from labelwise.models.probes import PROBES
 from labelwise.oracle import SimulatedOracle
 from labelwise.seeds import generator
 from labelwise.store.memory import MemoryStore
@@ -30,7 +31,8 @@ def test_recipe_and_predictor_keep_the_contract():
     data, y = some()
     recipe = make("multimodal", **SMALL)
     assert isinstance(recipe, Recipe)
-    assert recipe.gives.pool == recipe.gives.labelled == recipe.gives.validation == ALL
+    assert recipe.gives.labelled == recipe.gives.validation == ALL
+    assert recipe.gives.pool == ALL | {f"scalars.{name}" for name in PROBES}
     assert not recipe.warm
     predictor = fit(recipe, data, y)
     assert isinstance(predictor, Predictor)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
@@ -64,6 +63,68 @@ def preparation(reader: Reader, device: torch.device, *, channels_last: bool) ->
     return prepare
 
 
+def in_blocks(
+    ids: Ids, block: int, told: Callable[[Ids], Mapping[str, Tensor]], progress: Progress | None
+) -> dict[str, Array]:
+    """Return what `told` answers to all ids, (n, ...) each, asked block by block, and once if there are none.
+
+    A block that a GPU has no memory for is asked again by halves.
+    """
+    parts: dict[str, Array] = {}
+    start, first = 0, True
+    while first or start < ids.size:
+        some = ids[start : start + block]
+        try:
+            answer = {name: values.cpu().numpy() for name, values in told(some).items()}
+        except torch.cuda.OutOfMemoryError:
+            if block == 1:
+                raise
+            torch.cuda.empty_cache()
+            block = max(1, block // 2)
+            continue
+        for name, values in answer.items():
+            if first:
+                parts[name] = np.empty((ids.size, *values.shape[1:]), dtype=values.dtype)
+            parts[name][start : start + len(some)] = values
+        start, first = start + block, False
+        if progress is not None:
+            progress(min(start, ids.size), ids.size)
+    return parts
+
+
+def check_given(names: frozenset[str], gives: frozenset[str], who: str) -> None:
+    """Raise MissingSignal if a signal is asked for that `who` does not give."""
+    if unknown := set(names) - gives:
+        hint = " Give the recipe dropout and draws." if "draws" in unknown else ""
+        raise MissingSignal(
+            f"{who} gives {', '.join(sorted(gives))}; asked for {', '.join(sorted(unknown))}.{hint}"
+        )
+
+
+def check_finite(name: str, values: Array, ids: Ids) -> Array:
+    """Return (n, ...) values; raise TrainingError if one is NaN or infinite."""
+    if values.dtype.kind == "f" and not (good := np.isfinite(values)).all():
+        at = tuple(np.argwhere(~good)[0])
+        raise TrainingError(
+            f"{name} must be numbers; the network gives sample {int(ids[at[0]])} {values[at]}. Are its "
+            "weights far too large? Try a smaller lr, or clip=1.0."
+        )
+    return values
+
+
+def probes_of(names: frozenset[str]) -> dict[str, Probe]:
+    """Return the probes among signals, by their names there."""
+    return {name: PROBES[name[8:]] for name in sorted(names) if name.startswith("scalars.")}
+
+
+def probed(network: nn.Module, x: Tensor, probes: Mapping[str, Probe], seed: int) -> dict[str, Tensor]:
+    """Return what probes tell of a block, (b,) each."""
+    # gradients, whatever the caller has switched off; by deterministic algorithms on CUDA, where they would
+    # differ from one call to the next
+    with torch.inference_mode(False), seeded(seed, x.device):
+        return {name: probe(network, x) for name, probe in probes.items()}
+
+
 @dataclass(frozen=True, eq=False)
 class TorchPredictor:
     """A trained network; it answers probs, logits and embeddings, draws where the recipe has any, and probes.
@@ -97,54 +158,29 @@ class TorchPredictor:
     def infer(
         self, data: Dataset, ids: Ids, names: frozenset[str], progress: Progress | None = None
     ) -> Signals:
-        gives = self.recipe.gives.pool
-        if unknown := set(names) - gives:
-            hint = " Give the recipe dropout and draws." if "draws" in unknown else ""
-            raise MissingSignal(
-                f"A network gives {', '.join(sorted(gives))}; asked for {', '.join(sorted(unknown))}.{hint}"
-            )
+        check_given(names, self.recipe.gives.pool, "A network")
         ids = as_ids(ids)
         device = next(self.network.parameters()).device
         block = self.recipe.infer_batch or BLOCK[device.type]
         prepare = preparation(self.reader, device, channels_last=self.recipe.channels_last)
         masks = Masks(self._fast, self.seed, self.recipe.draws if "draws" in names else 0)
-        probes = {name: PROBES[name[8:]] for name in sorted(names) if name.startswith("scalars.")}
-        parts: dict[str, Any] = {}
-        start, first = 0, True
+        probes = probes_of(names)
+
+        def told(some: Ids) -> dict[str, Tensor]:
+            x = prepare(as_tensor(self.reader.read(data, some) if some.size else self._nothing(), device))
+            answer = self._answer(x, names, tap, masks)
+            if probes:
+                answer |= probed(self.network, x, probes, self.seed)
+            return {name: values.float() for name, values in answer.items()}
+
         with threads(self.recipe.threads), _Tap(self._fast) as tap:
-            while first or start < ids.size:
-                held = self.reader.read(data, ids[start : start + block]) if ids.size else self._nothing()
-                try:
-                    x = prepare(as_tensor(held, device))
-                    answer = self._answer(x, names, tap, masks)
-                    if probes:
-                        answer |= self._probe(x, probes)
-                except torch.cuda.OutOfMemoryError:
-                    if block == 1:
-                        raise
-                    torch.cuda.empty_cache()
-                    block = max(1, block // 2)
-                    continue
-                for name, values in answer.items():
-                    told = values.float().cpu().numpy()
-                    if first:
-                        parts[name] = np.empty((ids.size, *told.shape[1:]), dtype=np.float32)
-                    parts[name][start : start + block] = told
-                start, first = start + block, False
-                if progress is not None:
-                    progress(min(start, ids.size), ids.size)
-        scalars = {name[8:]: _finite(name, parts.pop(name), ids) for name in probes}
+            parts: dict[str, Any] = in_blocks(ids, block, told, progress)
+        scalars = {name[8:]: check_finite(name, parts.pop(name), ids) for name in probes}
         return Signals(ids, **parts, scalars=scalars)
 
     def _nothing(self) -> Array:
         shape = self.reader.shape if self.reader.image is None else self.reader.image.shape
         return np.zeros((0, *shape), dtype=np.float32)
-
-    def _probe(self, x: Tensor, probes: Mapping[str, Probe]) -> dict[str, Tensor]:
-        # gradients, whatever the caller has switched off; by deterministic algorithms on CUDA, where they would
-        # differ from one call to the next
-        with torch.inference_mode(False), seeded(self.seed, x.device):
-            return {name: probe(self.network, x) for name, probe in probes.items()}
 
     @torch.inference_mode()
     def _answer(self, x: Tensor, names: frozenset[str], tap: _Tap, masks: Masks) -> dict[str, Tensor]:
@@ -207,16 +243,6 @@ class TorchPredictor:
         # safetensors would write the memory of a strided array as it lies, without a word
         plain = {name: np.ascontiguousarray(array).reshape(array.shape) for name, array in arrays.items()}
         save_file(plain, path, metadata={"labelwise-predictor": str(VERSION), "about": json.dumps(about)})
-
-
-def _finite(name: str, values: NDArray[np.float32], ids: Ids) -> NDArray[np.float32]:
-    wrong = np.flatnonzero(~np.isfinite(values))
-    if wrong.size:
-        raise TrainingError(
-            f"{name} must be numbers; the network gives sample {int(ids[wrong[0]])} {values[wrong[0]]}. Are its "
-            "weights far too large? Try a smaller lr, or clip=1.0."
-        )
-    return values
 
 
 class _Tap:

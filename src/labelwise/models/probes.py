@@ -61,7 +61,7 @@ def deepfool(
         nearest = torch.full_like(logits[:, 0].detach(), torch.inf)
         step = torch.zeros_like(at)
         for k in range(lead.shape[1]):
-            (w,) = torch.autograd.grad(lead[:, k].sum(), at, retain_graph=True)
+            (w,) = torch.autograd.grad(lead[:, k].sum(), at, retain_graph=True, materialize_grads=True)
             length = w.flatten(1).norm(dim=1)
             distance = lead[:, k].detach() / length
             nearer = distance < nearest  # never where a zero gradient makes it infinite or NaN
@@ -114,7 +114,7 @@ def bim(network: nn.Module, x: Tensor, *, eps: float = BIM_EPS, steps: int = BIM
             break
         at = (x[active] + moved[active]).requires_grad_()
         logits = _logits(network, at)
-        (slope,) = torch.autograd.grad(_odds_against(logits, start[active]).sum(), at)
+        (slope,) = torch.autograd.grad(_odds_against(logits, start[active]).sum(), at, materialize_grads=True)
         other = logits.argmax(1) != start[active]
         size[active[other]] = moved[active[other]].flatten(1).norm(dim=1)
         flat = slope.flatten(1)

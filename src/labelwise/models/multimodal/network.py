@@ -153,3 +153,30 @@ class MultimodalNetwork(nn.Module):
             return there
         kept = there & (torch.rand(there.shape, device=there.device) >= self.modality_dropout)
         return torch.where(kept.any(1, keepdim=True), kept, there)
+
+
+class Joint(nn.Module):
+    """The network as one that reads a row of numbers a sample, so that a probe can move all modalities at once.
+
+    The last M numbers of a row say what is present; the answer has no slope along them, nor along what is missing.
+    """
+
+    def __init__(self, network: MultimodalNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.shapes: tuple[torch.Size, ...] = ()
+
+    def rows(self, read: Read) -> Tensor:
+        """Return a batch as rows (b, F_1 + ... + F_M + M), whose shapes are those of the rows to come."""
+        self.shapes = tuple(part.shape[1:] for part in read.parts)
+        flat = [
+            part.flatten(1) * there[:, None] for part, there in zip(read.parts, read.present.T, strict=True)
+        ]
+        return torch.cat([*flat, read.present.float()], dim=1)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        sizes = [*(shape.numel() for shape in self.shapes), len(self.shapes)]
+        *flat, present = torch.split(rows, sizes, dim=1)
+        parts = (part.reshape(len(part), *shape) for part, shape in zip(flat, self.shapes, strict=True))
+        logits: Tensor = self.network(Read(tuple(parts), present > 0.5)).logits
+        return logits

@@ -8,18 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from labelwise.checks import as_ids
 from labelwise.data.base import Dataset
-from labelwise.errors import InputError, MissingSignal, TrainingError
+from labelwise.errors import InputError
 from labelwise.functional.contribution import MOST_EXACT
-from labelwise.models.answering import BLOCK, as_tensor
+from labelwise.models.answering import (
+    BLOCK,
+    as_tensor,
+    check_finite,
+    check_given,
+    in_blocks,
+    probed,
+    probes_of,
+)
 from labelwise.models.base import Ids, Progress
 from labelwise.models.device import threads
 from labelwise.models.draws import Masks
-from labelwise.models.multimodal.network import MultimodalNetwork, Read, Told
+from labelwise.models.multimodal.network import Joint, MultimodalNetwork, Read, Told
 from labelwise.models.multimodal.reading import Reading
 from labelwise.signals import Signals
 
@@ -39,6 +46,9 @@ class MultimodalPredictor:
     missing); which modalities are present; and draws where the recipe has any. The sum of α = evidence + 1 tells how
     sure a modality is. Coalitions are what the fusion answers where only some modalities are read, as if a sample had no
     others: the fused head reads the weighted mean of those, and zeros where there are none; a rule fuses their evidence.
+
+    Probes (`labelwise.models.probes`) move all modalities that a sample has together, in the numbers that the encoders
+    read: standard deviations of the training samples, of text its hashed words. A missing modality does not move.
 
     Attributes:
         recipe: how it was fitted.
@@ -65,12 +75,7 @@ class MultimodalPredictor:
     def infer(
         self, data: Dataset, ids: Ids, names: frozenset[str], progress: Progress | None = None
     ) -> Signals:
-        gives = self.recipe.gives.pool
-        if unknown := set(names) - gives:
-            hint = " Give the recipe dropout and draws." if "draws" in unknown else ""
-            raise MissingSignal(
-                f"multimodal gives {', '.join(sorted(gives))}; asked for {', '.join(sorted(unknown))}.{hint}"
-            )
+        check_given(names, self.recipe.gives.pool, "multimodal")
         modalities = len(self.reading.scales)
         if "coalitions" in names and modalities > MOST_EXACT:
             raise InputError(
@@ -81,39 +86,34 @@ class MultimodalPredictor:
         device = self.network.weights.device
         block = self.recipe.infer_batch or BLOCK[device.type]
         masks = Masks(self.network, self.seed, self.recipe.draws if "draws" in names else 0)
-        parts: dict[str, Any] = {}
-        start, first = 0, True
+        probes, joint = probes_of(names), Joint(self.network)
+
+        def told(some: Ids) -> dict[str, Tensor]:
+            held = self.reading.read(data, some) if some.size else self.reading.nobody()
+            prepare = self.reading.preparation(held, device, channels_last=self.recipe.channels_last)
+            read = prepare(as_tensor(held.rows, device))
+            answer = self._answer(read, names, masks)
+            if probes:
+                answer |= probed(joint, joint.rows(read), probes, self.seed)
+            return answer
+
         with threads(self.recipe.threads):
-            while first or start < ids.size:
-                some = ids[start : start + block]
-                held = self.reading.read(data, some) if some.size else self.reading.nobody()
-                prepare = self.reading.preparation(held, device, channels_last=self.recipe.channels_last)
-                try:
-                    answer = self._answer(prepare(as_tensor(held.rows, device)), names, masks)
-                except torch.cuda.OutOfMemoryError:
-                    if block == 1:
-                        raise
-                    torch.cuda.empty_cache()
-                    block = max(1, block // 2)
-                    continue
-                for name, values in answer.items():
-                    told = values.cpu().numpy()
-                    if first:
-                        parts[name] = np.empty((ids.size, *told.shape[1:]), dtype=told.dtype)
-                    parts[name][start : start + len(some)] = _finite(name, told, some)
-                start, first = start + block, False
-                if progress is not None:
-                    progress(min(start, ids.size), ids.size)
+            parts: dict[str, Any] = in_blocks(ids, block, told, progress)
+        for name, values in parts.items():
+            check_finite(name, values, ids)
         if "modal_embeddings" in parts:
             side_by_side = parts["modal_embeddings"]
             parts["modal_embeddings"] = tuple(
                 np.ascontiguousarray(side_by_side[:, m]) for m in range(side_by_side.shape[1])
             )
-        return Signals(ids, **parts)
+        scalars = {name[8:]: parts.pop(name) for name in probes}
+        return Signals(ids, **parts, scalars=scalars)
 
     @torch.inference_mode()
     def _answer(self, read: Read, names: frozenset[str], masks: Masks) -> dict[str, Tensor]:
         """Return signals of a block; each draw is a pass of its own."""
+        if all(name.startswith("scalars.") for name in names):
+            return {}
         passes: list[Told] = []
         for row in range(masks.draws + 1):
             with masks.on(range(row, row + 1)):
@@ -137,13 +137,3 @@ class MultimodalPredictor:
 
     def state_dict(self) -> dict[str, Any]:
         return {}
-
-
-def _finite(name: str, values: NDArray[Any], ids: Ids) -> NDArray[Any]:
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        row = int(np.argwhere(~np.isfinite(values))[0][0])
-        raise TrainingError(
-            f"{name} must be numbers; the network gives sample {int(ids[row])} one that is not finite. Are its "
-            "weights far too large? Try a smaller lr, or clip=1.0."
-        )
-    return values

@@ -30,6 +30,7 @@ from labelwise.models.multimodal.predictor import GIVES, MultimodalPredictor
 from labelwise.models.multimodal.reading import Reading
 from labelwise.models.networks import encoders
 from labelwise.models.networks.encoders import EncoderMaker
+from labelwise.models.probes import PROBES
 from labelwise.models.training import Training, mean_of
 from labelwise.models.training import train as run_training  # `fit` has an argument named train
 from labelwise.objectives.evidential import LOSSES, evidential_loss
@@ -153,7 +154,8 @@ class MultimodalRecipe(Training):
     @property
     def gives(self) -> Needs:
         names = GIVES | ({"draws"} if self.draws else set())
-        return Needs(pool=names, labelled=names, validation=names)
+        probes = {f"scalars.{name}" for name in PROBES}
+        return Needs(pool=names | probes, labelled=names, validation=names)
 
     def fit(
         self,
