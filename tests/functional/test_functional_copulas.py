@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from labelwise.errors import InputError, UnknownName
+from labelwise.functional.ambiguity import budget_risks
 from labelwise.functional.copulas import (
     MARGINALS,
     Shift,
@@ -17,6 +18,7 @@ from labelwise.functional.copulas import (
     shift_radius,
     shift_size,
 )
+from labelwise.functional.tightness import coverage, tightness
 from labelwise.seeds import generator
 
 FROZEN = {"gaussian": stats.norm(), "gamma": stats.gamma(2), "t": stats.t(5)}
@@ -158,3 +160,22 @@ def test_breaking_a_copula_keeps_marginals():
 def test_bad_input_is_named(call, words):
     with pytest.raises((InputError, UnknownName), match=words):
         call(generator(0, "tests", "bad"))
+
+
+@pytest.mark.parametrize("r", [0.5, 0.9])
+def test_opposite_shifts_of_a_gaussian_copula_break_the_first_order_and_not_the_precision(r):
+    # Means move by ±0.2 and the copula stays; the loss is the log density ratio, δᵀΣ⁻¹x, of variance δᵀΣ⁻¹δ.
+    rho, delta = exp(0.04) - 1, np.array([0.2, -0.2])
+    sigma = np.array([[1, r], [r, 1]])
+    u = draws(n=50_000, k=2, r=r)
+    x, moved = (
+        np.stack([quantiles(u[:, m, 0], "gaussian", s) for m, s in enumerate(shifts)], axis=1)
+        for shifts in ((None, None), (Shift("mean", rho, True), Shift("mean", rho, False)))
+    )
+    losses, worst = (v @ np.linalg.solve(sigma, delta) for v in (x, moved))
+    assert_allclose(worst.mean() - losses.mean(), delta @ np.linalg.solve(sigma, delta))
+    risks = budget_risks(losses, [rho, rho], sigma)
+    assert coverage([worst.mean()], risks.first_order) == 0
+    assert coverage([worst.mean()], risks.precision) == 1
+    assert tightness(losses.mean(), [worst.mean()], risks.first_order) > 1.1
+    assert_allclose(tightness(losses.mean(), [worst.mean()], risks.precision), 0.99, atol=0.02)
