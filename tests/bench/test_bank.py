@@ -111,6 +111,14 @@ def test_two_oracles_of_one_protocol_are_refused(tmp_path):
     assert not (tmp_path / "bank.json").exists()
 
 
+def test_one_protocol_may_be_written_in_two_ways(tmp_path):
+    """A default that a spec writes out is another spec, but the same recipe: one bank serves both."""
+    plain, written = spec(seed=0), spec(seed=1, recipe={"name": "logistic", "estimator": "logistic"})
+    assert plain.id != written.id
+    banks = write_bank(finished(tmp_path, plain, written), tmp_path / "bank.json")
+    assert [sorted(scores) for scores in banks.scores.values()] == [["0", "1"]]
+
+
 def test_a_task_without_validation_samples_has_no_bank(tmp_path):
     with pytest.raises(InputError, match="no validation samples.*task.validation"):
         write_bank(finished(tmp_path, spec(validation=0)), tmp_path / "bank.json")

@@ -72,6 +72,9 @@ def test_every_protocol_runs_to_its_end_at_the_smallest_scale(name, tmp_path, sh
         runs, tmp_path / "report.html", name=made.name, about=made.about, cases=cases, printed=made.printed
     )
     assert all(path.stat().st_size for path in found.paths.values())
+    assert ("which a real campaign pays for, too" in found.paths["html"].read_text()) == bool(
+        users(made.specs)
+    )
     # every method of the protocol is told apart from every other by the name of its case, and none is lost
     shown = {
         curve.id: (setting.title, method.name.partition(" (cheats")[0])

@@ -107,12 +107,12 @@ def write_bank(runs: Sequence[Run], path: Path) -> Banks:
                 f"changed between them. Delete the older runs in {run.path.parent}."
             )
         bank = banks.setdefault(protocol, {"about": {}, "scores": {}})
-        held = {key: bank["about"].get(key) for key in _SHARED}
-        if bank["about"] and json.dumps(held, sort_keys=True) != text:
-            changed = [key for key in _SHARED if held[key] != about[key]]
+        if (
+            bank["about"] and bank["about"].get("oracle") != about["oracle"]
+        ):  # the one thing no protocol tells
             raise InputError(
-                f"{path} has a bank of protocol {protocol} already, with another {' and '.join(changed)}: write the two "
-                "to two files."
+                f"{path} has a bank of protocol {protocol} already, with another oracle ({bank['about'].get('oracle')}, "
+                f"now {about['oracle']}): write the two to two files."
             )
         if (protocol, seed) not in fresh:  # other baselines than before: none of the old ones stays
             bank["scores"][seed] = {}

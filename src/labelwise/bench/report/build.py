@@ -10,6 +10,7 @@ from labelwise.bench.diagnose import Diagnosis
 from labelwise.bench.findings import Comparison, Setting
 from labelwise.bench.latent import Latents
 from labelwise.bench.names import flat, strategy_label
+from labelwise.bench.places import BANK, named
 from labelwise.bench.report import figures, tables
 from labelwise.bench.report.heats import penalties
 from labelwise.bench.report.scatter import latent_caption, latent_cards
@@ -194,6 +195,14 @@ def origins(runs: Sequence[Run], comparison: Comparison) -> dict[str, Any]:
     if validation:
         facts.append(
             ("validation labels", f"{validation:,}, which a real campaign pays for beside its budget")
+        )
+    if banks := dict.fromkeys(bank for run in runs for bank in named(run.spec["strategy"], BANK)):
+        facts.append(
+            (
+                "bank",
+                f"{', '.join(banks)}: what rewards are compared with was measured by campaigns with labels of their own, "
+                "which a real campaign pays for, too",
+            )
         )
     commands = list(dict.fromkeys(str(o.notes["command"]) for o in opened if o.notes.get("command")))
     specs = []
