@@ -11,7 +11,7 @@ from labelwise.campaign import Campaign
 from labelwise.data.base import ArrayDataset, Task
 from labelwise.errors import TrainingError
 from labelwise.events import Plan
-from labelwise.models import make
+from labelwise.models import make, probes
 from labelwise.models.probes import BIM_EPS, BIM_STEPS, FAR, OVERSHOOT, PROBES, RHO, bim, boundary, deepfool
 from labelwise.models.probes import sharpness as sharp
 from labelwise.models.probes import sharpness_rise as rise
@@ -275,3 +275,31 @@ def test_a_probe_that_is_no_number_is_refused():
         TrainingError, match=r"scalars\.sharpness must be numbers; the network gives sample 3 "
     ):
         predictor.infer(data, np.arange(3, 9), frozenset({"scalars.sharpness"}))
+
+
+def test_sharpness_of_many_at_once_is_that_of_one_at_a_time(monkeypatch):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(108, 4)).eval()
+    x = torch.randn(70, 1, 8, 8)  # more than one block
+    together = sharp(network, x)
+    monkeypatch.setattr(probes, "AT_ONCE", 0)
+    alone = sharp(network, x)
+    assert together.shape == (70,) and together.std() > 0
+    assert torch.allclose(together, alone, atol=1e-6)
+
+
+def test_sharpness_reads_networks_whose_path_depends_on_values():
+    class Fork(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(2, 3), nn.Linear(2, 3)])
+
+        def forward(self, x):
+            return self.layers[int(x.sum() > 0)](x)
+
+    torch.manual_seed(0)
+    fork = Fork().eval()
+    x = torch.tensor([[1.0, 2.0], [-1.0, -2.0]])
+    each = torch.cat([sharp(fork.layers[0], x[1:]), sharp(fork.layers[1], x[:1])])
+    # ε scales with the weights that move, and the other branch has no slope
+    assert torch.allclose(sharp(fork, x), each.flip(0), atol=1e-6)

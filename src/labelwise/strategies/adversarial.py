@@ -82,7 +82,7 @@ class Saal(Strategy):
         proportional to its squared distance to the nearest chosen one.
     Cost:
         O(n log b) here, O(n b) if diverse; the signal costs the predictor two forward passes and one backward pass a
-        sample, one sample at a time.
+        sample, of many samples at once where the network is small.
     When:
         Networks of up to a few million weights; set `plan.candidates` (the paper: 2,000).
     Source:
