@@ -151,6 +151,42 @@ def test_the_notes_explain_the_round():
     json.dumps(notes, allow_nan=False)
 
 
+@pytest.mark.parametrize(
+    "n, size, modalities, classes, params",
+    [
+        (6, 5, 2, 3, {}),  # all but one
+        (40, 1, 2, 3, {}),
+        (1, 1, 2, 3, {}),
+        (40, 5, 6, 2, {}),
+        (40, 5, 6, 3, {"features": "concat", "sign": -1}),
+        (40, 5, 1, 2, {"uncertainty": "entropy"}),
+        (40, 5, 2, 1, {"uncertainty": "entropy"}),
+        (40, 5, 2, 1, {}),
+        (40, 5, 3, 3, {"normalise": False, "alpha_role": "entropy", "difficulty": "reinforce"}),
+    ],
+)
+def test_odd_sizes_and_samples_that_lack_modalities(n, size, modalities, classes, params):
+    strategy = made(**params)
+    needs = strategy.needs
+    for t in range(1, 4):
+        parts = [part(k, classes, modalities, seed=t) for k in (n, 9)]
+        for held in parts:
+            held["present"] = rng("odd", t).random(held["present"].shape) < 0.5
+            held["present"][::3] = False  # a sample without any
+            held["evidence"] = held["evidence"] * held["present"][..., None]
+            held["modal_probs"] = np.where(held["present"][..., None], held["modal_probs"], np.float32(1 / classes))  # fmt: skip
+        found = strategy.propose(view(n, classes, modalities, t=t, needs=needs, pool=parts[0], validation=parts[1]), size, rng("odd", t))  # fmt: skip
+        assert len(set(found.rows.tolist())) == size
+        json.dumps(dict(found.notes), allow_nan=False)
+        for one in found.notes["samples"]:
+            for heard in one["modalities"].values():
+                assert (heard["guess"] is None) == (heard["belief"] is None) == (not heard["present"])
+        strategy.learn(outcome(t, 0.4 + 0.1 * t))
+    state = strategy.state_dict()
+    assert state["updates"] == (0 if n == size else 3)
+    assert all(np.isfinite(w).all() for w in state["network"].values())
+
+
 # -- rewards -----------------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +257,8 @@ def test_a_bank_of_another_protocol_is_refused_and_one_that_changes_too(tmp_path
     again.load_state_dict(strategy.state_dict())
     with pytest.raises(InputError, match="has changed since the last round"):
         again.learn(outcome(1, 0.7))
+    with pytest.raises(InputError, match="has changed since the last round"):
+        again.propose(view(t=2), 5, rng("bank"))
     with pytest.raises(InputError, match="was not read"):
         played(made(bank=file), [0.1])
 
@@ -346,15 +384,30 @@ def test_what_was_not_asked_by_it_teaches_it_nothing():
     fresh = made()
     fresh.learn(outcome(1, 0.9))  # another strategy's round
     assert fresh.state_dict() == {}
-    strategy = made()
-    strategy.propose(view(t=1), 5, rng("other"))
-    before = plain(strategy.state_dict()["network"])
-    strategy.learn(outcome(4, 0.9))
-    assert plain(strategy.state_dict()["network"]) == before
+    strategy = played(made(), [0.1])
+    heard = plain(strategy.state_dict())
+    strategy.learn(outcome(1, 0.6))  # twice, as of one object that stands in two places
+    strategy.learn(outcome(2, 0.9))  # another's again
+    assert plain(strategy.state_dict()) == heard
+    strategy.propose(view(t=3), 5, rng("other"))
+    first, pending = strategy.state_dict()["actions"]
+    assert first["imbalance"] is None  # what round 2 bought changed the gaps, too
+    assert pending["round"] == 3
     strategy.propose(view(t=5), 5, rng("other"))
-    assert [a["round"] for a in strategy.state_dict()["actions"]] == [
-        5
-    ]  # what is never rewarded is forgotten
+    assert [a["round"] for a in strategy.state_dict()["actions"]] == [1, 5]  # never rewarded, forgotten
+
+
+def test_one_object_serves_one_campaign():
+    strategy = made()
+    strategy.begin(OPENED)
+    strategy.begin(replace(OPENED))  # reopened
+    for other in (
+        replace(OPENED, plan=Plan(seed=1)),
+        replace(OPENED, recipe={}),
+        replace(OPENED, at="later"),
+    ):
+        with pytest.raises(InputError, match="served another campaign.*Make one for each campaign"):
+            strategy.begin(other)
 
 
 def test_a_frozen_policy_stays_as_it_is():
@@ -463,6 +516,8 @@ def test_what_is_no_policy_is_refused(tmp_path):
         ({"modalities": True}, {}, "modalities is True"),
         ({"baseline": "much"}, {}, "baseline is 'much'"),
         ({"updates": -1}, {}, "updates is -1"),
+        ({"steps": -1}, {}, "steps is -1"),
+        ({"steps": 1e400}, {}, "steps is inf"),
         ({"moments": {"count": 1}}, {}, "mean is missing|mean"),
         ({}, {"weight 0": arrays["weight 0"] * np.nan}, "weight 0 must be .* finite"),
         ({}, {"square 1": arrays["square 1"] - 1}, "square 1 holds a negative number"),

@@ -30,7 +30,8 @@ RIGHT, ZEROS = np.eye(2)[Y] * 0.8 + 0.1, np.tile([0.9, 0.1], (4, 1))
 
 def validation(**changes):
     parts = {"probs": PROBS, "modal_probs": np.stack([RIGHT, ZEROS], axis=1), "y": Y} | changes
-    return Signals(np.arange(4), **parts)
+    there = np.ones(np.shape(parts["modal_probs"])[:2], bool)
+    return Signals(np.arange(4), **{"present": there} | parts)
 
 
 def test_validation_metrics_gaps_and_weights_by_hand():
@@ -58,6 +59,21 @@ def test_one_modality_has_all_the_weight():
 def test_a_sure_mistake_counts_as_no_more_than_guessing():
     wrong = np.eye(2)[1 - Y]
     assert measure_balance(validation(probs=wrong), 2, LOOKS).metrics[1] == 1  # 27.6 nats over ln 2, capped
+
+
+def test_a_missing_modality_is_no_guess_of_the_first_class():
+    """What it lacks speaks neither for a head nor against it; the fusion is measured on all four, 3/4 right."""
+    there = np.array([[True, True], [True, True], [True, False], [True, True]])
+    even = np.where(there[..., None], np.stack([RIGHT, ZEROS], axis=1), 0.5)
+    found = measure_balance(validation(modal_probs=even, present=there), 2, LOOKS)
+    assert_allclose(found.gaps, [1 - 0.75, 1 / 3 - 0.75])  # right in the first of its three
+    for filled in (RIGHT, 1 - RIGHT):  # whatever stands there
+        other = np.where(there[..., None], even, filled[:, None])
+        assert_array_equal(
+            measure_balance(validation(modal_probs=other, present=there), 2, LOOKS).gaps, found.gaps
+        )
+    nobody = there & [True, False]
+    assert_allclose(measure_balance(validation(present=nobody), 2, LOOKS).gaps[1], 1 / 2 - 0.75)  # guesses
 
 
 def test_a_single_class_has_nothing_to_be_surprised_at():
@@ -134,7 +150,8 @@ def test_candidates_are_the_highest_scores_and_their_inputs_are_scaled_over_the_
     assert set(found.seconds) == {"features", "clusters", "score"}
     few = look(seen, 70, weights, replace(LOOKS, kappa=1.2), rng("look"))
     assert len(few.candidates) == 80  # not more than the pool holds
-    assert len(look(seen, 6, weights, replace(LOOKS, kappa=1.01), rng("look")).candidates) == 7
+    for kappa, n, size in ((1.01, 6, 7), (1.1, 10, 11), (1e308, 6, 80)):  # 1.1 · 10 is 11.000000000000002
+        assert len(look(seen, n, weights, replace(LOOKS, kappa=kappa), rng("look")).candidates) == size
 
 
 def test_without_evidence_difficulty_is_the_weighted_entropy():
@@ -153,13 +170,15 @@ def test_without_evidence_difficulty_is_the_weighted_entropy():
 
 def test_validation_may_lack_a_class_but_not_be_empty():
     one = {name: value[:1] for name, value in part(30).items() if name != "modal_embeddings"}
-    held = {k: one[k] for k in ("probs", "modal_probs", "y")}
+    held = {k: one[k] for k in ("probs", "modal_probs", "present", "y")}
     pool = part(20)
     arrays = {k: pool[k] for k in ("evidence", "modal_embeddings", "present")}
     assert select("rl-mba", arrays, 4, validation=held, hidden=4).size == 4
     with pytest.raises(InputError, match="measures on validation samples .* Give the task a validation part"):
         select("rl-mba", arrays, 4, validation={k: v[:0] for k, v in held.items()}, hidden=4)
-    with pytest.raises(MissingSignal, match="rl-mba needs modal_probs, probs, y of the validation samples"):
+    with pytest.raises(
+        MissingSignal, match="rl-mba needs modal_probs, present, probs, y of the validation samples"
+    ):
         select("rl-mba", arrays, 4)
 
 

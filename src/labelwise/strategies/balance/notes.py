@@ -116,8 +116,8 @@ def _samples(
                 "uncertainty": rounded(pool.uncertainty[row, m]),
                 "vacuity": None if unclaimed is None else rounded(unclaimed[i, m]),
                 "weight": round(float(balance.weights[m]), 6),
-                "guess": int(told_by[i, m].argmax()),
-                "belief": rounded(told_by[i, m].max()),
+                "guess": int(told_by[i, m].argmax()) if present[i, m] else None,
+                "belief": rounded(told_by[i, m].max()) if present[i, m] else None,
             }
             for m, name in enumerate(names)
         }

@@ -20,7 +20,7 @@ from labelwise.strategies.balance.state import width_of
 Floats = NDArray[np.float64]
 
 FORMAT = "labelwise-policy/1"
-BETAS, EPSILON = (0.9, 0.999), 1e-8  # of AdamW
+MOST = 2**24  # updates; AdamW counts in float32
 _LAYERS = 4  # weights and biases of two layers
 _ARRAYS = tuple(f"{name} {i}" for name in ("weight", "mean", "square") for i in range(_LAYERS))
 # What a policy file takes along of a strategy's state, beside the network.
@@ -113,21 +113,13 @@ class PolicyNetwork:
             slope = gradient(z.detach().numpy().astype(np.float64))
             z.backward(torch.from_numpy(slope.astype(np.float32)))
         norm = torch.nn.utils.clip_grad_norm_(self.weights, np.inf if clip is None else clip)
+        optimiser = torch.optim.AdamW(self.weights, lr=lr, weight_decay=weight_decay)
+        for w, mean, square in zip(self.weights, self.means, self.squares, strict=True):
+            step = torch.tensor(float(self.steps))
+            optimiser.state[w] = {"step": step, "exp_avg": mean, "exp_avg_sq": square}
+        optimiser.step()  # moves weights, means and squares in place
         self.steps += 1
-        self._move(lr, weight_decay)
         return float(norm)
-
-    def _move(self, lr: float, weight_decay: float) -> None:
-        """Take AdamW's step. Ours, as torch.optim takes seconds to import, and its state must be stored."""
-        import torch
-
-        of_mean, of_square = (1 - beta**self.steps for beta in BETAS)
-        with torch.no_grad():
-            for w, mean, square in zip(self.weights, self.means, self.squares, strict=True):
-                w.mul_(1 - lr * weight_decay)
-                mean.lerp_(w.grad, 1 - BETAS[0])
-                square.mul_(BETAS[1]).addcmul_(w.grad, w.grad, value=1 - BETAS[1])
-                w.addcdiv_(mean, (square / of_square).sqrt_().add_(EPSILON), value=-lr / of_mean)
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights, the optimiser's moments and its number of steps, as arrays and numbers."""
@@ -203,7 +195,7 @@ def load_policy(path: str | Path) -> dict[str, Any]:
         if told["format"] != FORMAT:
             raise ValueError(f"its format is {told['format']!r}, not {FORMAT!r}")
         state = {name: told[name] for name in _TAKEN}
-        state["network"] = {**arrays, "steps": int(told["steps"])}
+        state["network"] = {**arrays, "steps": told["steps"]}
         _check(state)
         return {**state, "about": told["about"]}
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
@@ -232,5 +224,6 @@ def _check(state: Mapping[str, Any]) -> None:
         value = state[name]
         if value is not None and not (type(value) in (int, float) and np.isfinite(value)):
             raise ValueError(f"{name} is {value!r}")
-    if type(state["updates"]) is not int or state["updates"] < 0:
-        raise ValueError(f"updates is {state['updates']!r}")
+    for name, number in (("updates", state["updates"]), ("steps", network["steps"])):
+        if type(number) is not int or not 0 <= number < MOST:
+            raise ValueError(f"{name} is {number!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import log
+from math import ceil, log
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array, as_labels, check_shape
 from labelwise.errors import InputError, ShapeError
-from labelwise.functional.balance import amcb_weights
+from labelwise.functional.balance import amcb_weights, modality_gaps
 from labelwise.functional.blocks import block_rows
-from labelwise.functional.contribution import top1_gaps
 from labelwise.functional.evidence import difficulty, weighted_fusion
 from labelwise.functional.metrics import accuracy, ece, nll
 from labelwise.functional.scores import entropy
@@ -37,7 +36,7 @@ class Balance(NamedTuple):
     """How good the model is on validation data, and what each modality is worth there."""
 
     metrics: Floats  # (3,) accuracy, nll / ln C at most 1, ece
-    gaps: Floats  # (M,) accuracy of each modality's head minus that of the fusion
+    gaps: Floats  # (M,) accuracy of each modality's head, where it is there, minus that of the fusion
     weights: Floats  # (M,) sum to 1
 
 
@@ -98,7 +97,8 @@ def measure_balance(validation: Signals, n_classes: int, looks: Looks) -> Balanc
         )
     y = as_labels(validation.need("y"), n_classes, "y of the validation samples")
     probs = validation.need("probs")
-    gaps = top1_gaps(validation.need("modal_probs"), probs, y)
+    present = np.asarray(validation.need("present")).astype(bool)
+    gaps = modality_gaps(validation.need("modal_probs"), probs, y, present)
     surprise = min(nll(probs, y) / log(n_classes), 1.0) if n_classes > 1 else 0.0
     metrics = np.array([accuracy(probs, y), surprise, ece(probs, y, BINS)])
     m = gaps.size
@@ -156,7 +156,8 @@ def look(view: View, n: int, weights: Floats, looks: Looks, rng: np.random.Gener
         fused = each @ weights
     check_shape(each, "uncertainty of the pool samples", ("n", "M"), (len(pool), m))
     scores = unified_score(each, spread, weights, beta=looks.beta)
-    candidates = candidate_rows(scores, max(n, int(np.ceil(looks.kappa * n))))
+    wanted = round(min(looks.kappa * n, len(pool)), 6)  # 1.1 · 10 is a little more than 11
+    candidates = candidate_rows(scores, ceil(wanted))
     inputs = np.column_stack([scores, min_max(each), min_max(fused), min_max(spread)])[candidates]
     clock.append(perf_counter())
     return Pool(
@@ -181,14 +182,12 @@ def evidential(evidence: Array, weights: Floats, present: NDArray[np.bool_], *, 
     check_shape(evidence, "evidence of the pool samples", ("n", "M", "C"), (*present.shape, None))
     n, m, c = evidence.shape
     each, fused = np.empty((n, m)), np.empty(n)
-    nothing = float(difficulty(np.zeros(c), normalise=normalise))
     step = block_rows(8 * m * c)
     for start in range(0, n, step):  # the fused evidence of a pool is never there as a whole
         here = slice(start, start + step)
         e, there = evidence[here], present[here]
         each[here] = difficulty(np.where(there[..., None], e, 0), normalise=normalise)
         fused[here] = difficulty(weighted_fusion(e, weights, present=there), normalise=normalise)
-    each[~present] = nothing
     return each, fused
 
 

@@ -14,7 +14,14 @@ from labelwise.events import Opened
 from labelwise.functional.policy import Moments, moving_average, plackett_luce
 from labelwise.functional.unified import HOW
 from labelwise.signals import Needs, View
-from labelwise.strategies.balance.agent import carried, check_fits, followed, fresh
+from labelwise.strategies.balance.agent import (
+    carried,
+    check_bank,
+    check_campaign,
+    check_fits,
+    followed,
+    fresh,
+)
 from labelwise.strategies.balance.bank import Baseline, read_bank
 from labelwise.strategies.balance.learning import Action, Loss, learn
 from labelwise.strategies.balance.notes import notes_of
@@ -126,6 +133,7 @@ class RlMba(Strategy):
     frozen: bool = False
     greedy: bool = False
     agent: dict[str, State] = field(default_factory=dict, init=False, compare=False, repr=False)
+    opened: Opened | None = field(default=None, init=False, compare=False, repr=False)
     baseline: Baseline | None = field(default=None, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -181,7 +189,7 @@ class RlMba(Strategy):
         of = "evidence" if self.uncertainty == "evidential" else "modal_probs"
         return Needs(
             pool=frozenset({of, "modal_embeddings", "present"}),
-            validation=frozenset({"probs", "modal_probs", "y"}),
+            validation=frozenset({"probs", "modal_probs", "present", "y"}),
         )
 
     @property
@@ -192,6 +200,8 @@ class RlMba(Strategy):
     # -- a campaign ------------------------------------------------------------------------------------------------
 
     def begin(self, opened: Opened) -> None:
+        check_campaign(self.opened, opened)
+        self.opened = opened
         if self.policy is not None:
             check_fits(load_policy(self.policy), len(opened.task["modalities"]), self.hidden, self.policy)
         if self.reward_kind == "relative":
@@ -206,6 +216,7 @@ class RlMba(Strategy):
         m = balance.gaps.size
         agent = self.agent or self._start(m, rng)
         check_fits(agent, m, self.hidden, self.policy)
+        check_bank(agent, self.baseline, self.bank)
         network = PolicyNetwork.from_state(agent["network"])
         pool = look(view, n, balance.weights, looks, rng)
         start = perf_counter()
@@ -223,11 +234,12 @@ class RlMba(Strategy):
         b = min(n, len(view.pool))
         order = np.argsort(-logits, kind="stable")[:b] if self.greedy else plackett_luce(logits, b, rng)
         action = replace(action, order=order)
-        agent = followed(agent, balance.gaps, self.baseline_smoothing)
+        agent = followed(agent, view.round, balance.gaps, self.baseline_smoothing)
         kept = [body for body in agent["actions"] if body["reward"] is not None]
         if n < len(view.pool) and not self.frozen:  # else there was no choice to learn from
             kept.append(action.to_dict())
-        self.agent = {**agent, "moments": moments.to_dict(), "actions": kept[-self.rounds - 1 :]}
+        told = {"moments": moments.to_dict(), "actions": kept[-self.rounds - 1 :], "asked": view.round}
+        self.agent = {**agent, **told}
         if self.baseline is not None:
             self.agent["bank"] = self.baseline.digest
         seconds = {**pool.seconds, "policy": perf_counter() - start}
@@ -237,16 +249,16 @@ class RlMba(Strategy):
         return Proposal(pool.candidates[order], notes={**notes, "seconds": seconds})
 
     def learn(self, outcome: Outcome) -> None:
-        if not self.agent:
-            return
+        if self.agent.get("asked") != outcome.round:
+            return  # another one's batch, or heard of before
+        check_bank(self.agent, self.baseline, self.bank)
         raw = self._reward(outcome)
         smoothing = self.alpha if self.alpha_role == "reward-average" else self.reward_smoothing
         smoothed = moving_average(self.agent["smoothed"], raw, 1 - smoothing)
         last = {"reward": raw, "smoothed reward": smoothed, "baseline": self.agent["baseline"]}
-        self.agent = {**self.agent, "smoothed": smoothed, "last": last}
+        self.agent = {**self.agent, "smoothed": smoothed, "last": last, "asked": None}
         actions = [Action.from_dict(body) for body in self.agent["actions"]]
-        waits = bool(actions) and actions[-1].reward is None and actions[-1].round == outcome.round
-        if self.frozen or not waits:
+        if self.frozen or not actions or actions[-1].reward is not None:
             return
         newest = actions.pop()
         if self.difficulty == "reinforce":
@@ -296,11 +308,6 @@ class RlMba(Strategy):
         if self.baseline is None:
             raise InputError(
                 f"The bank {self.bank} was not read: rl-mba must hear of its campaign by `begin`."
-            )
-        if self.agent.get("bank") != self.baseline.digest:
-            raise InputError(
-                f"The bank {self.bank} has changed since the last round was asked; rewards would compare with other "
-                "numbers. Put the former file back, or open a new campaign."
             )
         return after - self.baseline.at(outcome.n_labelled)
 
