@@ -8,7 +8,7 @@ from golden_numbers import cases
 from numpy.testing import assert_allclose, assert_array_equal
 
 from labelwise.errors import DistributionError, InputError, ShapeError
-from labelwise.functional.batches import gradient_distances, gradient_kmeans_pp
+from labelwise.functional.batches import gradient_distances, gradient_kmeans_pp, joint_gradient_kmeans_pp
 from labelwise.functional.batches.nearest import race
 from labelwise.seeds import generator
 
@@ -172,3 +172,67 @@ def test_wrong_arguments_are_refused():
         gradient_kmeans_pp(p, z, 1, generator(0))
     with pytest.raises(InputError, match="embeddings: row 2 holds nan"):
         gradient_distances(p, z, [0])
+
+
+# -- several heads side by side ----------------------------------------------------------------------------------------
+
+
+def heads_of(m=200, kind="normal"):
+    """Three heads of unequal widths; the first two sharp, the third far from sure."""
+    p, z = sharp(m, kind=kind)
+    q, w = sharp(m, width=3, kind=kind, seed=1)
+    third = generator(2, "tests", "heads").dirichlet(np.ones(4), size=m)
+    return [(p, z), (q, w), (third, z[:, :2].copy())]
+
+
+def formed_heads(heads):
+    guess = np.eye(4)[heads[0][0].argmax(axis=1)]
+    parts = [((p - guess)[:, :, None] * z[:, None, :]).reshape(len(p), -1) for p, z in heads]
+    return np.concatenate(parts, axis=1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_heads_are_drawn_as_their_gradients_side_by_side(kind):
+    heads = heads_of(kind=kind)
+    g = formed_heads(heads)
+    found = joint_gradient_kmeans_pp(heads, 9, generator(3, "tests"))
+    again = joint_gradient_kmeans_pp(heads, 9, generator(3, "tests"), block=7)
+    assert_array_equal(found, again)
+    draws = generator(3, "tests")  # the race, in float64 over gradients that are formed
+    rows = [int((g * g).sum(axis=1).argmax())]
+    while len(rows) < 9:
+        nearest = np.square(g[:, None] - g[rows]).sum(axis=2).min(axis=1) * race(draws, np.ones(len(g)))
+        nearest[rows] = -1
+        rows.append(int(nearest.argmax()))
+    if kind in ("normal", "copies"):  # elsewhere the formed gradients lose the digits that decide
+        assert_array_equal(found, rows)
+    assert np.unique(found).size == 9
+
+
+def test_one_head_is_badge_and_a_head_of_zeros_is_none():
+    (p, z), (q, w), _ = heads_of()
+    alone = gradient_kmeans_pp(p, z, 20, generator(0, "tests"))
+    assert_array_equal(joint_gradient_kmeans_pp([(p, z)], 20, generator(0, "tests")), alone)
+    silent = [(p, z), (q, np.zeros_like(w))]
+    assert_array_equal(joint_gradient_kmeans_pp(silent, 20, generator(0, "tests")), alone)
+    first = joint_gradient_kmeans_pp(silent, 12, generator(1, "tests"))
+    rest = joint_gradient_kmeans_pp(silent, 300, generator(1, "tests"), chosen=first)
+    assert np.array_equal(np.sort(np.append(first, rest)), np.arange(200))
+
+
+def test_a_head_that_disagrees_is_longer_than_one_that_agrees():
+    sure, other = np.tile([0.9, 0.1], (10, 1)), np.tile([0.9, 0.1], (10, 1))
+    other[7] = [0.1, 0.9]  # ‖p - onehot(ŷ)‖² = 2 · 0.9² in place of 2 · 0.1²
+    z = np.ones((10, 1))
+    assert joint_gradient_kmeans_pp([(sure, z), (other, z)], 1, generator(0))[0] == 7
+
+
+def test_heads_that_do_not_fit_are_named():
+    (p, z), (q, w), _ = heads_of()
+    with pytest.raises(InputError, match="heads must hold at least one pair"):
+        joint_gradient_kmeans_pp([], 3, generator(0))
+    with pytest.raises(InputError, match="head 1 has"):
+        joint_gradient_kmeans_pp([(p, z), (q[:-1], w[:-1])], 3, generator(0))
+    w[5, 0] = np.nan
+    with pytest.raises(InputError, match=r"heads\[1\] embeddings: row 5"):
+        joint_gradient_kmeans_pp([(p, z), (q, w)], 3, generator(0))

@@ -12,7 +12,11 @@ from labelwise.functional.batches.clustered import cluster_margin, kmeans_batch,
 from labelwise.functional.batches.coverage import prob_cover, purity_radius
 from labelwise.functional.batches.fisher import bait, bait_form
 from labelwise.functional.batches.glister import glister
-from labelwise.functional.batches.gradients import gradient_distances, gradient_kmeans_pp
+from labelwise.functional.batches.gradients import (
+    gradient_distances,
+    gradient_kmeans_pp,
+    joint_gradient_kmeans_pp,
+)
 from labelwise.functional.batches.graphs import galaxy
 from labelwise.functional.batches.herding import least_distance, max_herding
 from labelwise.functional.batches.joint import batch_bald, joint_mutual_information
@@ -56,6 +60,7 @@ __all__ = [
     "gradient_distances",
     "gradient_kmeans_pp",
     "graph_cut",
+    "joint_gradient_kmeans_pp",
     "joint_mutual_information",
     "k_center",
     "kmeans_among",

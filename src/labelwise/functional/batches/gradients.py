@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from labelwise.checks import as_ids, check_count
 from labelwise.errors import InputError
 from labelwise.functional.backend import like, rows_per_block
 from labelwise.functional.batches.nearest import Nearest, farthest_from, filled, race
-from labelwise.functional.batches.spaces import Gradient
+from labelwise.functional.batches.spaces import Gradient, Gradients, Space
 
 NAMES = ("probs", "embeddings")
 
@@ -59,16 +60,69 @@ def gradient_kmeans_pp(
         - No gradient of the bias, as in the public code. Its sign, onehot - p, changes no distance.
     """
     space = Gradient(probs, embeddings, NAMES)
+    origin = Gradient(*_nothing(space.arrays), NAMES)
+    return _drawn(space, origin, n, rng, chosen, block)
+
+
+def joint_gradient_kmeans_pp(
+    heads: Sequence[tuple[Any, Any]],
+    n: int,
+    rng: np.random.Generator,
+    *,
+    chosen: Any = None,
+    block: int | None = None,
+) -> NDArray[np.int64]:
+    """Return n rows by k-means++ over the gradient embeddings of several heads side by side.
+
+    g = [(p_1 - onehot(ŷ)) ⊗ z_1, ..., (p_H - onehot(ŷ)) ⊗ z_H] with ŷ = argmax p_1: the gradient of the sum of all heads'
+    cross entropies, had the first head's guess been the label. A head that disagrees with the first has a long block; one
+    whose z is zeros has none. How much a head counts lies in the length of its z. Squared distances are sums over heads of
+    products, so nothing of size C·D is formed.
+
+    Args:
+        heads: pairs of class probabilities (m, C), rows sum to 1, and embeddings (m, D_h), finite; the first tells ŷ.
+        n, rng, chosen, block: as `gradient_kmeans_pp`, which this equals for one head.
+
+    Returns:
+        As `gradient_kmeans_pp`.
+
+    Raises:
+        ShapeError: an array is not (m, C) or (m, D).
+        DistributionError: a row of probabilities is no distribution.
+        InputError: there is no head, heads do not fit together, an embedding is not finite, or `chosen` are no distinct
+            rows.
+
+    Source:
+        Ours, from BADGE: see `gradient_kmeans_pp`.
+    """
+    space = Gradients(heads, "heads")
+    flat = _nothing(space.arrays)
+    origin = Gradients(list(zip(flat[::2], flat[1::2], strict=True)), "heads")
+    return _drawn(space, origin, n, rng, chosen, block)
+
+
+def _nothing(arrays: Sequence[Any]) -> list[Any]:
+    """Return a sample without a gradient: sure of a class, embeddings of 0; of probs and embeddings in turn."""
+    return [
+        like(
+            a,
+            np.zeros((1, int(a.shape[1])), np.float32)
+            if k % 2
+            else np.eye(1, int(a.shape[1]), dtype=np.float32),
+        )
+        for k, a in enumerate(arrays)
+    ]
+
+
+def _drawn(
+    space: Space, origin: Space, n: int, rng: np.random.Generator, chosen: Any, block: int | None
+) -> NDArray[np.int64]:
     before = _chosen(chosen, len(space))
     n = min(check_count(n, "n"), len(space) - before.size)
     nearest = Nearest(space, before.size + n, block=block)
     for row in before.tolist():
         nearest.add(row)
     if n and not before.size:
-        zero = np.zeros((1, int(space.arrays[1].shape[1])), np.float32)
-        sure = np.eye(1, int(space.arrays[0].shape[1]), dtype=np.float32)
-        p, z = space.arrays
-        origin = Gradient(like(p, sure), like(z, zero), NAMES)
         nearest.add(farthest_from(space, origin))
     even = np.ones(len(space))
     while len(nearest.chosen) < before.size + n and (row_ := nearest.highest(race(rng, even))) is not None:

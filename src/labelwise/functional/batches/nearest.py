@@ -138,7 +138,7 @@ class Nearest:
             for some in self._blocks(rows[group]):
                 part = self.space.part(some, precise=True)
                 for _, centres in self._centres(int(self.seen[some].min()), precise=True):
-                    products = _products(part, centres)
+                    products = self.space.products(part, centres)
                     for sign, bounds in ((1, self.upper), (-1, self.lower)):
                         found = self._bound(part, centres, products, sign).min(axis=1)
                         bounds[some] = np.minimum(bounds[some], np.maximum(found, 0))
@@ -150,7 +150,7 @@ class Nearest:
             part, mine = self.space.part(some, precise=True), self.space.doubles(some)
             exact = np.full(some.size, np.inf)
             for start, centres in self._centres(0, precise=True):
-                low = np.maximum(self._bound(part, centres, _products(part, centres), -1), 0)
+                low = np.maximum(self._bound(part, centres, self.space.products(part, centres), -1), 0)
                 near = low.argmin(axis=1)
                 theirs = self._doubles(start + near)
                 exact = np.minimum(exact, self.space.gap(mine, theirs))
@@ -169,7 +169,7 @@ class Nearest:
             for start in range(0, len(self.space), per_block):
                 rows = slice(start, start + per_block)
                 part = self.space.part(rows, precise=not short)
-                found = self._bound(part, centres, _products(part, centres), 1)
+                found = self._bound(part, centres, self.space.products(part, centres), 1)
                 least = to_numpy(namespace(found).min(found, axis=1))
                 self.upper[rows] = np.minimum(self.upper[rows], np.maximum(least, 0))
 
@@ -271,14 +271,6 @@ def _leaders(key: NDArray[np.float64], n: int) -> NDArray[np.int64]:
         else np.arange(key.size)
     )
     return rows[top(key[rows], n)]
-
-
-def _products(part: Part, centres: Part) -> Any:
-    """Return (k, m) products of samples with centres, over all factors."""
-    first, *rest = (a @ b.T for a, b in zip(part.left, centres.right, strict=True))
-    for other in rest:
-        first *= other
-    return first
 
 
 def _room(rows: int, like_this: Any) -> Any:

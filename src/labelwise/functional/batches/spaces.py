@@ -7,6 +7,7 @@ samples are close; `gap` takes differences first and loses none.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from math import log as log_
 from typing import Any, NamedTuple
 
@@ -73,6 +74,13 @@ class Space(ABC):
     @abstractmethod
     def _part(self, values: tuple[Any, ...], xp: Any) -> Part:
         """Return the part of values in the type they come in."""
+
+    def products(self, part: Part, centres: Part) -> Any:
+        """Return (k, m) inner products of samples with centres: those of all factors, multiplied."""
+        first, *rest = (a @ b.T for a, b in zip(part.left, centres.right, strict=True))
+        for other in rest:
+            first *= other
+        return first
 
     @abstractmethod
     def gap(self, a: tuple[Array, ...], b: tuple[Array, ...]) -> NDArray[np.float64]:
@@ -161,11 +169,69 @@ class Gradient(Space):
         return Part((r, z), (r, z), own, own)
 
     def gap(self, a: tuple[Array, ...], b: tuple[Array, ...]) -> NDArray[np.float64]:
-        r, s = _residual(a[0]), _residual(b[0])
-        dr, dz = r - s, a[1] - b[1]
-        # ‖r⊗z - s⊗w‖² with r⊗z - s⊗w = (r - s)⊗z + s⊗(z - w): both terms vanish as the pair becomes one
-        cross = 2 * (dr * s).sum(axis=1) * (a[1] * dz).sum(axis=1)
-        return np.asarray(np.maximum(_square(dr) * _square(a[1]) + _square(s) * _square(dz) + cross, 0))
+        return outer_gap(_residual(a[0]), a[1], _residual(b[0]), b[1])
+
+
+class Gradients(Space):
+    """Squared distances of several heads' gradient embeddings side by side, (p_h - onehot(guess)) ⊗ z_h.
+
+    The guess is the likeliest class of the first head, for all heads.
+    """
+
+    def __init__(self, heads: Sequence[tuple[Any, Any]], name: str) -> None:
+        if not heads:
+            raise InputError(f"{name} must hold at least one pair of probs and embeddings.")
+        arrays: list[Any] = []
+        for h, (probs, embeddings) in enumerate(heads):
+            arrays += [points(probs, f"{name}[{h}] probs"), points(embeddings, f"{name}[{h}] embeddings")]
+        self.arrays = tuple(arrays)
+        namespace(*self.arrays)
+        n, c = (int(size) for size in self.arrays[0].shape)
+        self.largest = 0.0
+        for h in range(len(heads)):
+            p, z = self.arrays[2 * h : 2 * h + 2]
+            if tuple(p.shape) != (n, c) or len(z) != n:
+                raise InputError(
+                    f"{name}: all heads must have probs of shape ({n}, {c}) and as many embeddings, like the first; "
+                    f"head {h} has {tuple(p.shape)} and {len(z)}."
+                )
+            check_probs(to_numpy(p), f"{name}[{h}] probs")
+            self.largest += check_rows(z, f"{name}[{h}] embeddings")
+
+    def _part(self, values: tuple[Any, ...], xp: Any) -> Part:
+        factors, own = self._factors(values, xp), 0
+        for r, z in zip(factors[::2], factors[1::2], strict=True):
+            own = own + xp.vecdot(r, r) * xp.vecdot(z, z)
+        return Part(factors, factors, own, own)
+
+    def products(self, part: Part, centres: Part) -> Any:
+        """Return (k, m) inner products of samples with centres: r times z of each head, added up."""
+        each = [a @ b.T for a, b in zip(part.left, centres.right, strict=True)]
+        total = each[0] * each[1]
+        for r, z in zip(each[2::2], each[3::2], strict=True):
+            r *= z
+            total += r
+        return total
+
+    def gap(self, a: tuple[Array, ...], b: tuple[Array, ...]) -> NDArray[np.float64]:
+        xp = namespace(np.empty(0))
+        one, other = self._factors(a, xp), self._factors(b, xp)
+        found = np.zeros(len(a[0]))
+        for h in range(0, len(one), 2):
+            found += outer_gap(*one[h : h + 2], *other[h : h + 2])
+        return found
+
+    def _factors(self, values: tuple[Any, ...], xp: Any) -> tuple[Any, ...]:
+        guess = _guess(values[0])
+        return tuple(v if k % 2 else v - xp.astype(guess, v.dtype) for k, v in enumerate(values))
+
+
+def outer_gap(r: Array, z: Array, s: Array, w: Array) -> NDArray[np.float64]:
+    """Return ‖r⊗z - s⊗w‖² of pairs of rows, which vanishes to the last digit where the pair becomes one."""
+    dr, dz = r - s, z - w
+    # r⊗z - s⊗w = (r - s)⊗z + s⊗(z - w): both terms are small where the pair is close
+    cross = 2 * (dr * s).sum(axis=1) * (z * dz).sum(axis=1)
+    return np.asarray(np.maximum(_square(dr) * _square(z) + _square(s) * _square(dz) + cross, 0))
 
 
 def check_rows(array: Any, name: str) -> float:
@@ -222,9 +288,14 @@ def _direction(x: Any) -> Any:
 
 
 def _residual(p: Any) -> Any:
-    """Return p - onehot(argmax p), the lowest class among equals, which torch's argmax does not promise."""
+    """Return p - onehot(argmax p)."""
+    return p - namespace(p).astype(_guess(p), p.dtype)
+
+
+def _guess(p: Any) -> Any:
+    """Return onehot(argmax p) as bool, the lowest class among equals, which torch's argmax does not promise."""
     xp = namespace(p)
     classes = like(p, np.arange(p.shape[1]))[None, :]
     best = xp.max(p, axis=1, keepdims=True)
     first = xp.min(xp.where(p == best, classes, p.shape[1]), axis=1, keepdims=True)
-    return p - xp.astype(classes == first, p.dtype)
+    return classes == first
