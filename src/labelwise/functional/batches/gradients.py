@@ -60,7 +60,8 @@ def gradient_kmeans_pp(
         - No gradient of the bias, as in the public code. Its sign, onehot - p, changes no distance.
     """
     space = Gradient(probs, embeddings, NAMES)
-    origin = Gradient(*_nothing(space.arrays), NAMES)
+    sure, zero = _nothing(space.arrays)
+    origin = Gradient(sure, zero, NAMES)
     return _drawn(space, origin, n, rng, chosen, block)
 
 
