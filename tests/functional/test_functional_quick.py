@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 
 from labelwise.errors import InputError, ShapeError
 from labelwise.functional import backend
+from labelwise.functional.clusters import quick
 from labelwise.functional.clusters.quick import quick_kmeans
 from labelwise.seeds import generator
 
@@ -229,3 +230,26 @@ def test_what_is_wrong_is_said():
             quick_kmeans(x, k, rng())
     with pytest.raises(InputError, match="iterations must be a whole number"):
         quick_kmeans(x, 2, rng(), iterations=-1)
+
+
+@pytest.mark.parametrize("offset", [0.0, 50.0])
+@pytest.mark.parametrize("apart", [0.0, 1.0, 6.0])
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize("k", [2, 7, 60])
+def test_rows_that_need_not_be_asked_again_would_have_stayed(offset, apart, kind, k, monkeypatch):
+    """Bounds change no cluster; of rows that lie apart few are looked at again."""
+    draws = rng("bounds")
+    x = (apart * draws.normal(size=(7, 4))[np.arange(600) % 7] + draws.normal(size=(600, 4)) + offset).astype(
+        kind
+    )
+    x[-20:] = x[0]
+    plain = [quick_kmeans(x, k, rng(seed)) for seed in range(4)]
+    asked = []
+    two = quick._nearest_two
+    monkeypatch.setattr(quick, "WORTH", 0)
+    monkeypatch.setattr(quick, "_nearest_two", lambda *a: asked.append(two(*a)) or asked[-1])
+    for seed in range(4):
+        assert_array_equal(quick_kmeans(x, k, rng(seed)), plain[seed])
+    assert len(asked[0][0]) == 600  # at first all
+    if apart == 6 and k == 7 and not offset:
+        assert min(len(found) for found, *_ in asked) < 200

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from labelwise.errors import InputError
 from labelwise.seeds import generator
 from labelwise.strategies.trustset import episodes
-from labelwise.strategies.trustset.cells import Layout, cut, distance, members, moments, shares
+from labelwise.strategies.trustset.cells import Layout, begun, cut, distance, members, moments, shares
 from labelwise.strategies.trustset.episodes import episode
 
 LAYOUT = Layout(
@@ -44,9 +44,9 @@ def rehearsed(monkeypatch, x, trusted, share, layout, draws):
 
     def watched(pool, labelled, *rest):
         seen.update(pool=pool, labelled=labelled)
-        return cut(pool, labelled, *rest)
+        return begun(pool, labelled, *rest)
 
-    monkeypatch.setattr(episodes, "cut", watched)
+    monkeypatch.setattr(episodes, "begun", watched)
     found = episode(x, trusted, share, layout, draws)
     which = {row.tobytes(): i for i, row in enumerate(x)}
     played, stayed = ([which[row.tobytes()] for row in seen[part]] for part in ("pool", "labelled"))

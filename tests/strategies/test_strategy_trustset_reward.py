@@ -151,6 +151,31 @@ def test_steps_go_down_the_gradient(standardise, steps, clusters, cells, batch):
         assert all(not weight.requires_grad for weight in network.weights)
 
 
+def test_six_hundred_steps_are_those_of_the_plain_network():
+    """30 rehearsals, 20 steps after each, all in float64: what is left is rounding, not a step that went elsewhere."""
+    draws = rng("long")
+    network, buffer, episodes = RewardNetwork(6 * WIDTH, 12, rng()), Buffer(), []
+    network.weights = [w.double() for w in network.weights]
+    network._tensor = lambda values, columns=slice(None): torch.from_numpy(
+        (values - network.scale.mean[columns]) / network.scale.spread[columns]
+    ).double()
+    weights = arrays(network)
+    for _ in range(30):
+        episodes.append(seen(draws, reward=lambda inputs: inputs @ np.linspace(-1, 1, 18)))
+        buffer.add(episodes[-1])
+        network.train(buffer, rng("draws", len(buffer)), steps=20, batch=30, lr=0.01)
+        scale = network.scale
+        x, r = rows(episodes)
+        x = ((x.astype(np.float32) - scale.mean) / scale.spread).astype(float)
+        r = ((r - scale.reward_mean) / scale.reward_spread).astype(np.float32).astype(float)
+        plain = rng("draws", len(buffer))
+        for _ in range(20):
+            drawn = plain.choice(len(r), min(30, len(r)), replace=False)
+            weights, _ = step(weights, x[drawn], r[drawn], 0.01)
+    for now, wanted in zip(arrays(network), weights, strict=True):
+        assert_allclose(now, wanted, rtol=1e-6, atol=1e-6)
+
+
 def test_it_learns_a_linear_reward():
     direction = rng("direction").normal(size=6 * WIDTH)
     episodes = told("learn", episodes=40, reward=lambda inputs: 100 * (inputs @ direction) - 7000)
@@ -297,9 +322,9 @@ def test_correlations_are_those_of_rehearsals_that_the_network_had_not_seen(monk
     events = []
 
     class Watched(RewardNetwork):
-        def train(self, buffer, *args, **kwargs):
+        def learn(self, buffer, *args, **kwargs):
             events.append(("train", len(buffer)))
-            return super().train(buffer, *args, **kwargs)
+            return super().learn(buffer, *args, **kwargs)
 
     def watched(network, one):
         events.append(("ask", float(one.rewards.sum())))

@@ -8,10 +8,12 @@ from threadpoolctl import threadpool_limits
 from labelwise.functional.clouds import euclidean_costs, transport_cost
 from labelwise.seeds import generator
 from labelwise.strategies.trustset import cells as module
-from labelwise.strategies.trustset.agent import _allowed_threads
+from labelwise.strategies.trustset.agent import rehearse
 from labelwise.strategies.trustset.buffer import Stack
 from labelwise.strategies.trustset.cells import Layout, cut, members, merged, moments
 from labelwise.strategies.trustset.episodes import episode
+from labelwise.strategies.trustset.parallel import ahead, allowed_threads, done
+from labelwise.strategies.trustset.reward import RewardNetwork, _products
 
 LAYOUT = Layout(4, 4, 3, "exact", 4, 512, "full")
 
@@ -37,7 +39,7 @@ def test_threads_change_no_reward():
     assert one.rewards.size > 6
     assert_array_equal(one.rewards, more.rewards)
     with threadpool_limits(1):
-        assert _allowed_threads() == 1
+        assert allowed_threads() == 1
 
 
 def test_rows_are_looked_up_across_parts():
@@ -46,7 +48,7 @@ def test_rows_are_looked_up_across_parts():
     for part in np.split(whole, [5, 5, 6]):
         stack.append(part)
     assert len(stack) == 12 and stack.width == 3
-    for rows in ([0], [11], [4, 5], [5, 5, 6], [0, 3, 5, 7, 11], list(range(12))):
+    for rows in ([0], [11], [4, 5], [5, 5, 6], [0, 3, 5, 7, 11], [11, 0, 7, 3, 5], list(range(12))):
         assert_array_equal(stack.take(np.array(rows)), whole[rows])
 
 
@@ -69,3 +71,77 @@ def test_what_means_rule_out_is_never_the_nearest(apart, monkeypatch):
         values = [transport_cost(euclidean_costs(pool[rows], labelled[group])) for group in groups]
         assert_array_equal(found.states[c, :6], described[np.argmin(values)])
     assert bool(asked) == (apart < 30)
+
+
+@pytest.mark.parametrize("distance", ["exact", "sliced"])
+def test_threads_and_their_timing_change_no_digit_of_an_agent(distance, monkeypatch):
+    from time import sleep
+
+    from labelwise.strategies.trustset import agent, episodes
+
+    torch = pytest.importorskip("torch")
+    x = rng("agent").normal(size=(90, 5)).astype(np.float32)
+    layout = Layout(3, 3, 2, distance, 3, 512, "full")
+
+    def trained(threads, pause=None, slow=0.0):
+        with monkeypatch.context() as patch:
+            patch.setattr(agent, "allowed_threads", lambda: threads)
+            if pause:
+                where, name = pause
+                real = getattr(where, name)
+                patch.setattr(where, name, lambda *a, **k: (sleep(slow), real(*a, **k))[1])
+            network, draws = RewardNetwork(30, 16, rng("weights")), rng("rehearse")
+            lessons = rehearse(
+                network, x, np.arange(90) < 30, layout, draws, share=0.2, pairs=7, steps=4, batch=9, lr=0.05
+            )
+            return network.weights, lessons, draws.random()
+
+    weights, lessons, after = trained(1)
+    assert lessons.buffer > 20 and np.isfinite(lessons.error)
+    pauses = [None, (agent, "started"), (agent, "agreement"), (episodes, "Episode")]
+    for threads, pause in [(2, pause) for pause in pauses] + [(4, None)]:
+        others, told, next_draw = trained(threads, pause, 0.01)
+        assert all(torch.equal(one, other) for one, other in zip(weights, others, strict=True))
+        assert (told.correlation, told.within, told.error, told.buffer, told.empty) == (
+            lessons.correlation, lessons.within, lessons.error, lessons.buffer, lessons.empty
+        )  # fmt: skip
+        assert next_draw == after  # what comes next draws as ever
+
+
+def test_threads_change_no_cell():
+    pool, labelled = (rng("cells", n).normal(size=(n, 6)).astype(np.float32) for n in (300, 60))
+    one, more = (cut(pool, labelled, LAYOUT, rng("cut"), n) for n in (1, 3))
+    for name in ("cluster", "cell", "cluster_of", "sizes", "states", "actions"):
+        assert_array_equal(getattr(one, name), getattr(more, name))
+
+
+def test_items_made_ahead_come_in_order_and_errors_where_they_belong():
+    made = []
+
+    def items():
+        for i in range(6):
+            made.append(i)
+            yield i
+        raise ValueError("after the last")
+
+    found = ahead(items(), 2)
+    assert next(found) == 0
+    found.close()
+    assert len(made) <= 4  # two ahead, and one that had begun
+    rest = ahead(items(), 2)
+    assert [next(rest) for _ in range(6)] == list(range(6))
+    with pytest.raises(ValueError, match="after the last"):
+        next(rest)
+    assert list(ahead(iter(()), 3)) == []
+    for threads in (1, 2, 9):
+        assert done(((lambda i=i: i * i) for i in range(7)), threads) == [i * i for i in range(7)]
+        assert done([], threads) == []
+
+
+@pytest.mark.parametrize("n", [1, 127, 128, 129, 300])
+def test_mirrored_products_are_those_of_all_rows(n):
+    torch = pytest.importorskip("torch")
+    x = torch.from_numpy(rng("products").normal(size=(n, 5)).astype(np.float32))
+    found = _products(x).numpy()
+    assert_array_equal(found, found.T)
+    assert_allclose(found, (x @ x.T).numpy(), rtol=1e-5, atol=1e-5)

@@ -67,21 +67,46 @@ def nearest_cloud(x: Array, clouds: Sequence[Array]) -> int:
         BRAL-T, equation 7; bounds: relaxed transport as in Kusner et al. 2015, "From Word Embeddings To Document
         Distances".
     """
-    ends = np.cumsum([len(cloud) for cloud in clouds])[:-1]
-    costs = np.split(euclidean_costs(x, np.concatenate(clouds)), ends, axis=1)  # one product for all clouds
-    least = np.array([max(c.min(axis=1).mean(), c.min(axis=0).mean()) for c in costs])
-    most = min(c.mean() for c in costs) * _SLACK
-    ahead = [i for i in np.argsort(least, kind="stable").tolist() if least[i] <= most]
+    least, most = _bounds(x, clouds)
+    limit = most.min() * _SLACK
+    ahead = [i for i in np.argsort(least, kind="stable").tolist() if not least[i] > limit]
     if len(ahead) == 1:
         return int(ahead[0])
     best, at = np.inf, 0
     for i in ahead:
         if least[i] > best * _SLACK:
             break
-        value = transport_cost(costs[i])
+        value = transport_cost(euclidean_costs(x, clouds[i]))
         if value < best or (value == best and i < at):
             best, at = value, i
     return at
+
+
+def _bounds(x: Array, clouds: Sequence[Array]) -> tuple[Floats, Floats]:
+    """Return what W1 from `x` to each cloud is at least and at most, in the digits of the points."""
+    together = np.concatenate(clouds)  # one product for all clouds
+    kind = np.result_type(x.dtype, together.dtype, np.float32)
+    origin = together.mean(axis=0, dtype=np.float64).astype(kind)
+    a, b = np.subtract(x, origin, dtype=kind), np.subtract(together, origin, dtype=kind)
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.vecdot(a, a), np.vecdot(b, b)
+        squares = a @ b.T
+        squares *= -2
+        squares += lengths[0][:, None]
+        squares += lengths[1]
+        reach = float(np.sqrt(lengths[0].max()) + np.sqrt(lengths[1].max())) ** 2
+    # a sum of D products is off by at most D half last places of the product of lengths
+    error = (x.shape[1] + 8) * float(np.finfo(kind).eps) / 2 * reach
+    if not np.isfinite(error):  # too long for the type
+        return np.zeros(len(clouds)), np.full(len(clouds), np.inf)
+    above = np.sqrt(np.maximum(squares + kind.type(error), 0))
+    squares -= kind.type(error)
+    below = np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
+    ends = np.cumsum([len(cloud) for cloud in clouds])[:-1]
+    parts = np.split(below, ends, axis=1)
+    least = [max(c.min(axis=1).mean(dtype=np.float64), c.min(axis=0).mean(dtype=np.float64)) for c in parts]
+    most = [c.mean(dtype=np.float64) for c in np.split(above, ends, axis=1)]
+    return np.array(least), np.array(most)
 
 
 def gaussian_distance(x: Array, y: Array) -> float:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array
-from labelwise.functional.blocks import thread_count
 from labelwise.strategies.trustset.buffer import Buffer
 from labelwise.strategies.trustset.cells import Floats, Layout
-from labelwise.strategies.trustset.episodes import Episode, episode
-from labelwise.strategies.trustset.reward import RewardNetwork
+from labelwise.strategies.trustset.episodes import Episode, Started, started
+from labelwise.strategies.trustset.parallel import ahead, allowed_threads
+from labelwise.strategies.trustset.reward import RewardNetwork, batches
+
+AHEAD = 3  # rehearsals made before the network asks for them
 
 
 @dataclass
@@ -28,7 +31,7 @@ class Lessons:
         buffer: how many rewards were collected.
         empty: share of clusters that held none of the TrustSet.
         error: mean squared error of the last batch, in units of the rewards' variance where they are standardised.
-        seconds: of each phase.
+        seconds: of each phase; rehearsals run beside the network, and theirs are those it waited for.
     """
 
     correlation: float = float("nan")
@@ -48,7 +51,10 @@ def rehearse(
     *,
     share: float,
     pairs: int,
-    **training: Any,
+    steps: int,
+    batch: int,
+    lr: float,
+    standardise: bool = True,
 ) -> Lessons:
     """Train a reward network on so many rehearsals, some steps after each, and return how it went.
 
@@ -60,33 +66,77 @@ def rehearse(
         rng: draws everything.
         share: of the labelled set that stays labelled in a rehearsal.
         pairs: rehearsals.
-        training: steps, batch, lr and standardise of `RewardNetwork.train`.
+        steps, batch, lr, standardise: of `RewardNetwork.train`.
 
     Source:
         BRAL-T, algorithms 1 and 3.
     """
+    from threadpoolctl import threadpool_limits
+
     buffer, lessons = Buffer(), Lessons(seconds={"rehearsals": 0.0, "network": 0.0})
     overall: list[float] = []
     inside: list[float] = []
     clusters = empty = 0
-    threads = _allowed_threads()
-    for pair in range(pairs):
-        start = perf_counter()
-        seen = episode(x, trusted, share, layout, rng, threads)
-        lessons.seconds["rehearsals"] += perf_counter() - start
-        clusters += len(seen.cells.states)
-        empty += seen.empty
-        start = perf_counter()
-        if len(buffer) and 3 * pair >= 2 * pairs:  # the network has not seen this rehearsal yet
-            every, within = agreement(network, seen)
-            overall.append(every)
-            inside.append(within)
-        buffer.add(seen)
-        lessons.error = network.train(buffer, rng, **training)
-        lessons.seconds["network"] += perf_counter() - start
+    threads = allowed_threads()
+    with ExitStack() as stack:
+        stack.enter_context(threadpool_limits(1))  # the threads are ours: see `_lessons`
+        taught = _lessons(x, trusted, layout, rng, share, pairs, steps, batch, threads, stack)
+        for pair in range(pairs):
+            start = perf_counter()
+            seen, draws = next(taught)
+            lessons.seconds["rehearsals"] += perf_counter() - start
+            clusters += len(seen.cells.states)
+            empty += seen.empty
+            start = perf_counter()
+            if len(buffer) and 3 * pair >= 2 * pairs:  # the network has not seen this rehearsal yet
+                every, within = agreement(network, seen)
+                overall.append(every)
+                inside.append(within)
+            buffer.add(seen)
+            lessons.error = network.learn(buffer, draws, lr=lr, standardise=standardise)
+            lessons.seconds["network"] += perf_counter() - start
     lessons.correlation, lessons.within = _mean(overall), _mean(inside)
     lessons.buffer, lessons.empty = len(buffer), empty / max(clusters, 1)
     return lessons
+
+
+Lesson = tuple[Episode, list[NDArray[np.int64]]]
+
+
+def _lessons(
+    x: Array,
+    trusted: NDArray[np.bool_],
+    layout: Layout,
+    rng: np.random.Generator,
+    share: float,
+    pairs: int,
+    steps: int,
+    batch: int,
+    threads: int,
+    stack: ExitStack,
+) -> Iterator[Lesson]:
+    """Yield each rehearsal, and the rows of the buffer that the steps after it look at.
+
+    With more than one thread, one draws the next rehearsals and another finds the last ones' distances, beside the
+    caller's network. All random numbers are drawn in turn, by one thread, and each product is reckoned by one thread:
+    so that neither their number nor who is faster changes a digit.
+    """
+
+    def begun() -> Iterator[tuple[Started, list[NDArray[np.int64]]]]:
+        total = 0
+        for _ in range(pairs):
+            one = started(x, trusted, share, layout, rng)
+            total += one.rewards
+            yield one, batches(total, rng, steps=steps, batch=batch)
+
+    def finished(many: Iterator[tuple[Started, list[NDArray[np.int64]]]], helpers: int) -> Iterator[Lesson]:
+        for one, draws in many:
+            yield one.finish(helpers), draws
+
+    if threads == 1:
+        return finished(begun(), 1)
+    early = stack.enter_context(closing(ahead(begun(), AHEAD)))
+    return stack.enter_context(closing(ahead(finished(early, max(1, threads - 2)), AHEAD)))
 
 
 def agreement(network: RewardNetwork, seen: Episode) -> tuple[float, float]:
@@ -106,15 +156,6 @@ def rank_correlation(a: Floats, b: Floats) -> float:
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
-
-
-def _allowed_threads() -> int:
-    """Return how many threads may work: no more than the caller lets linear algebra have."""
-    from threadpoolctl import threadpool_info
-
-    return min(
-        [thread_count(), *(int(p["num_threads"]) for p in threadpool_info() if p["user_api"] == "blas")]
-    )
 
 
 def _mean(values: list[float]) -> float:

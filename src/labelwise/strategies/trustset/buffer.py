@@ -34,12 +34,13 @@ class Stack:
         self.starts.append(len(self) + len(part))
 
     def take(self, rows: NDArray[np.int64]) -> Array:
-        """Return some rows, their numbers ascending."""
-        cuts = np.searchsorted(rows, self.starts)
-        return np.concatenate([
-            part[rows[low:high] - start]
-            for part, start, low, high in zip(self.parts, self.starts, cuts, cuts[1:], strict=False)
-        ])  # fmt: skip
+        """Return some rows, in the order of their numbers."""
+        found = np.empty((len(rows), self.width), self.parts[0].dtype)
+        order = np.argsort(rows, kind="stable")
+        cuts = np.searchsorted(rows[order], self.starts)
+        for part, start, low, high in zip(self.parts, self.starts, cuts, cuts[1:], strict=False):
+            found[order[low:high]] = part[rows[order[low:high]] - start]
+        return found
 
 
 class Buffer:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,9 @@ from numpy.typing import NDArray
 from labelwise.checks import Array
 from labelwise.errors import InputError
 from labelwise.functional.clouds import euclidean_costs, gaussian_distance, nearest_cloud
-from labelwise.functional.clusters.quick import quick_kmeans
+from labelwise.functional.clusters.quick import quick_kmeans, seeded_kmeans
 from labelwise.functional.transport import sliced_wasserstein
+from labelwise.strategies.trustset.parallel import allowed_threads, done
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -71,7 +74,16 @@ class Cells:
         return np.concatenate([self.states[self.cluster_of[cells]], self.actions[cells]], axis=1)
 
 
-def cut(pool: Array, labelled: Array, layout: Layout, rng: np.random.Generator) -> Cells:
+def cells_of(pool: Array, labelled: Array, layout: Layout, rng: np.random.Generator) -> Cells:
+    """Return a `cut` on all threads that may work."""
+    from threadpoolctl import threadpool_limits
+
+    threads = allowed_threads()
+    with threadpool_limits(1, user_api="blas"):  # the threads are ours: each product is reckoned by one
+        return cut(pool, labelled, layout, rng, threads)
+
+
+def cut(pool: Array, labelled: Array, layout: Layout, rng: np.random.Generator, threads: int = 1) -> Cells:
     """Return the pool in clusters and cells, each cluster beside the labelled cluster that is nearest to it.
 
     Args:
@@ -79,6 +91,7 @@ def cut(pool: Array, labelled: Array, layout: Layout, rng: np.random.Generator) 
         labelled: (l, D); of none, the state's labelled part is all 0.
         layout: how many of each.
         rng: draws the seeds of k-means, and points from large clouds.
+        threads: that look for cells and distances; their number changes no result.
 
     Raises:
         InputError: a row is not finite.
@@ -86,24 +99,59 @@ def cut(pool: Array, labelled: Array, layout: Layout, rng: np.random.Generator) 
     Source:
         BRAL-T, algorithm 2; equation 7.
     """
+    return begun(pool, labelled, layout, rng, threads).finish(threads)
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A cut whose random numbers are drawn: all but the nearest labelled clusters is known.
+
+    Attributes:
+        cluster, cell, cluster_of: as in `Cells`.
+        finish: returns the rest on so many threads.
+    """
+
+    cluster: Ids
+    cell: Ids
+    cluster_of: Ids
+    finish: Callable[[int], Cells]
+
+
+def begun(pool: Array, labelled: Array, layout: Layout, rng: np.random.Generator, threads: int = 1) -> Begun:
+    """Draw everything of a `cut`, and leave its distances to whoever finishes it."""
     cluster = quick_kmeans(pool, layout.clusters, rng)
     groups = members(cluster)
+
+    def described(part: Array, refined: Callable[[], Ids]) -> tuple[Ids, Array]:
+        within = refined()
+        return within, moments(part, within)
+
+    def parts() -> Iterator[Callable[[], tuple[Ids, Array]]]:
+        for rows in groups:
+            part = np.asarray(pool[rows])
+            yield partial(described, part, seeded_kmeans(part, layout.actions, rng))
+
     cell = np.empty(len(cluster), np.int64)
     owners: list[int] = []
-    described = []
-    for c, rows in enumerate(groups):
-        part = np.asarray(pool[rows])
-        within = quick_kmeans(part, layout.actions, rng)
-        described.append(moments(part, within))
+    cells = done(parts(), threads)
+    for c, (rows, (within, found)) in enumerate(zip(groups, cells, strict=True)):
         cell[rows] = within + len(owners)
-        owners += [c] * len(described[-1])
-    actions, cluster_of = np.concatenate(described), np.array(owners, np.int64)
+        owners += [c] * len(found)
+    actions, cluster_of = np.concatenate([found for _, found in cells]), np.array(owners, np.int64)
     sizes = np.bincount(cell, minlength=len(owners))
     states = merged(actions, sizes, cluster_of)
-    if layout.state == "full":
-        nearest = _nearest_moments(pool, groups, states, labelled, layout, rng)
-        states = np.concatenate([nearest, states], axis=1)
-    return Cells(cluster, cell, cluster_of, sizes, states, actions)
+    near: tuple[Array, list[Callable[[], int]]] | None = None
+    if layout.state == "full" and len(labelled):
+        near = _nearest_labelled(pool, groups, states, labelled, layout, rng)
+
+    def finish(threads: int) -> Cells:
+        full = states
+        if layout.state == "full":
+            nearest = near[0][done(near[1], threads)] if near else np.zeros_like(states)
+            full = np.concatenate([nearest, states], axis=1)
+        return Cells(cluster, cell, cluster_of, sizes, full, actions)
+
+    return Begun(cluster, cell, cluster_of, finish)
 
 
 def members(groups: Ids) -> list[Ids]:
@@ -156,12 +204,10 @@ def drawn(rows: Ids, most: int, rng: np.random.Generator) -> Ids:
     return rows if rows.size <= most else rng.choice(rows, most, replace=False)
 
 
-def _nearest_moments(
+def _nearest_labelled(
     pool: Array, groups: list[Ids], states: Array, labelled: Array, layout: Layout, rng: np.random.Generator
-) -> Array:
-    """Return the moments of the labelled cluster that is nearest to each cluster of the pool."""
-    if not len(labelled):
-        return np.zeros_like(states)
+) -> tuple[Array, list[Callable[[], int]]]:
+    """Return the moments of the labelled clusters, and what finds the one nearest to each cluster of the pool."""
     home = quick_kmeans(labelled, layout.labelled_clusters, rng)
     described, homes = moments(labelled, home), members(home)
     width = pool.shape[1]
@@ -170,20 +216,40 @@ def _nearest_moments(
     # W1 is at least what lies between the means, and at most what spreading every point evenly costs
     spread = [m[:, width:].sum(axis=1, dtype=np.float64) for m in (states, described)]
     most = np.sqrt(np.square(apart) + spread[0][:, None] + spread[1]) * SLACK
-    best = np.empty(len(groups), np.int64)
+    choices = []
     for c, (rows, ahead) in enumerate(zip(groups, near, strict=True)):
         if layout.distance == "exact":
             ahead = ahead[apart[c, ahead] <= most[c, ahead].min()]
-        at = 0
-        if len(ahead) > 1:
-            own = np.asarray(pool[drawn(rows, layout.most_points, rng)])
-            clouds = [np.asarray(labelled[drawn(homes[m], layout.most_points, rng)]) for m in ahead]
-            if layout.distance == "exact":
-                at = nearest_cloud(own, clouds)
-            else:
-                at = int(np.argmin([distance(own, cloud, layout.distance, rng) for cloud in clouds]))
-        best[c] = ahead[at]
-    return described[best]
+        choices.append(_choice(pool, rows, labelled, [homes[m] for m in ahead], ahead, layout, rng))
+    return described, choices
+
+
+def _choice(
+    pool: Array,
+    rows: Ids,
+    labelled: Array,
+    homes: list[Ids],
+    names: Ids,
+    layout: Layout,
+    rng: np.random.Generator,
+) -> Callable[[], int]:
+    """Return what finds the name of the labelled cluster that is nearest to some rows of the pool.
+
+    Everything random is drawn before it returns.
+    """
+    if len(homes) == 1:
+        return lambda: int(names[0])
+    own = drawn(rows, layout.most_points, rng)
+    clouds = [drawn(home, layout.most_points, rng) for home in homes]
+
+    def far() -> list[Array]:
+        return [np.asarray(labelled[cloud]) for cloud in clouds]
+
+    if layout.distance == "exact":
+        return lambda: int(names[nearest_cloud(np.asarray(pool[own]), far())])
+    x = np.asarray(pool[own])
+    at = int(np.argmin([distance(x, cloud, layout.distance, rng) for cloud in far()]))
+    return lambda: int(names[at])
 
 
 def shares(predicted: Any, cluster_of: Ids, sizes: Ids, n: int, scope: str) -> Ids:

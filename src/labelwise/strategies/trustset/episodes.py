@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 
 from labelwise.checks import Array
 from labelwise.functional.clouds import euclidean_costs, transport_cost
-from labelwise.strategies.trustset.cells import Cells, Floats, Ids, Layout, cut, distance, drawn, members
+from labelwise.strategies.trustset.cells import Cells, Floats, Ids, Layout, begun, distance, drawn, members
+from labelwise.strategies.trustset.parallel import done
 
 NEAREST = 5  # TrustSet members that stand in where a rehearsal's pool has none
 
@@ -58,16 +58,36 @@ def episode(
     Source:
         BRAL-T, algorithm 2; equation 8.
     """
+    return started(x, trusted, share, layout, rng).finish(threads)
+
+
+@dataclass(frozen=True, eq=False)
+class Started:
+    """A rehearsal whose random numbers are drawn.
+
+    Attributes:
+        rewards: how many it will show.
+        finish: returns it, on so many threads.
+    """
+
+    rewards: int
+    finish: Callable[[int], Episode]
+
+
+def started(
+    x: Array, trusted: NDArray[np.bool_], share: float, layout: Layout, rng: np.random.Generator
+) -> Started:
+    """Draw everything of an `episode`, and leave its distances to whoever finishes it."""
     order = rng.permutation(len(x))
     held = min(max(layout.labelled_clusters, int(share * len(x))), len(x) // 2)
     apart, pool = order[:held], order[held:]
     played = x[pool]
-    cells = cut(played, x[apart], layout, rng)
+    cells = begun(played, x[apart], layout, rng)
     inside = trusted[pool]
     rewarded, work = [], []
     empty = 0
     lost = not inside.any()
-    for rows, those in zip(members(cells.cluster), _cells_of(cells), strict=True):
+    for rows, those in zip(members(cells.cluster), members(cells.cluster_of), strict=True):
         target = rows[inside[rows]]
         empty += not target.size
         if target.size:
@@ -81,11 +101,12 @@ def episode(
             continue
         work.append(_rewards(played, rows, cells.cell[rows], those, cloud, layout, rng))
         rewarded.append(those)
-    return Episode(cells, np.concatenate(rewarded), np.concatenate(_done(work, threads)), empty)
+    which = np.concatenate(rewarded)
 
+    def finish(threads: int) -> Episode:
+        return Episode(cells.finish(threads), which, np.concatenate(done(work, threads)), empty)
 
-def _cells_of(cells: Cells) -> list[Ids]:
-    return members(cells.cluster_of)
+    return Started(len(which), finish)
 
 
 def _rewards(
@@ -107,11 +128,3 @@ def _rewards(
         return np.array([-transport_cost(part) for part in np.split(costs, ends)])
 
     return transported
-
-
-def _done(work: list[Callable[[], Floats]], threads: int) -> list[Floats]:
-    """Return the results in their order."""
-    if threads == 1 or len(work) < 2:
-        return [one() for one in work]
-    with ThreadPoolExecutor(threads) as workers:
-        return list(workers.map(lambda one: one(), work))

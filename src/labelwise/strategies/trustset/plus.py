@@ -17,7 +17,7 @@ from labelwise.functional.clusters.quick import quick_kmeans
 from labelwise.functional.trust import balancing_weights, expected_trust
 from labelwise.signals import Needs, View
 from labelwise.strategies.base import Outcome, Proposal, State, Strategy
-from labelwise.strategies.trustset.cells import Floats, cut
+from labelwise.strategies.trustset.cells import Floats, cells_of
 from labelwise.strategies.trustset.strategy import BralT, known
 
 MOST_CELLS = (
@@ -152,7 +152,7 @@ class BralTPlus(BralT):
         told["reward used"] = network is not None and healthy
         if network is None or not healthy or not len(pool):
             return np.zeros(len(pool)), told
-        cells = cut(pool, x, layout, rng)
+        cells = cells_of(pool, x, layout, rng)
         predicted = self._predicted(network, cells)
         # at most 0, so that no score overflows
         return self.reward * ((predicted - predicted.max()) / (predicted.std() or 1.0))[cells.cell], told

@@ -13,6 +13,7 @@ from labelwise.functional.backend import placed
 from labelwise.strategies.trustset.buffer import Buffer, Scale
 
 Floats = NDArray[np.float64]
+STRIPE = 128  # rows whose products with one another are computed twice
 
 
 class RewardNetwork:
@@ -59,10 +60,17 @@ class RewardNetwork:
 
         The error is in units of the rewards' variance where they are standardised.
         """
+        return self.learn(
+            buffer, batches(len(buffer), rng, steps=steps, batch=batch), lr=lr, standardise=standardise
+        )
+
+    def learn(
+        self, buffer: Buffer, draws: list[NDArray[np.int64]], *, lr: float, standardise: bool = True
+    ) -> float:
+        """Take a step on each of these batches of the buffer's rows; return the error as `train` does."""
         scale = Scale.of(buffer) if standardise else Scale.none(len(buffer.mean))
         self.scale = scale
         goals = (buffer.rewards - scale.reward_mean) / scale.reward_spread
-        draws = [rng.choice(len(goals), min(batch, len(goals)), replace=False) for _ in range(steps)]
         error = 0.0
         for some in [draws] if self._few(draws, buffer) else [[draw] for draw in draws]:
             error = self._descend(some, buffer, goals, lr)
@@ -75,34 +83,43 @@ class RewardNetwork:
         hidden, width = self.weights[0].shape
         wide = buffer.actions.width
         taken = sum(map(len, draws))
-        together = (2 * hidden + states) * states * (width - wide) + (2 * hidden + actions) * actions * wide
-        return bool(together + taken * actions * hidden < 2 * taken * width * hidden)
+        # of products between rows half are computed, the others mirrored; a step looks at half the rows on average
+        together = (2 * hidden + states / 2) * states * (width - wide)
+        together += (2 * hidden + actions / 2) * actions * wide
+        return bool(together + taken * actions * hidden / 2 < 2 * taken * width * hidden)
 
     def _descend(self, draws: list[NDArray[np.int64]], buffer: Buffer, goals: Floats, lr: float) -> float:
         """Take a step for each of the draws, and return the last one's error.
 
-        A step moves the first layer by products with its own rows, so what the layer answers to all rows of these steps
-        follows from the rows' products with one another. Where they are few, that is far cheaper than to move the layer
-        every time; it is moved once, at the end. States are multiplied once, however many actions they have.
+        A step moves the first layer by products with its own rows, so what the layer answers to a later step's rows
+        follows from their products with the earlier ones. Where rows are few, that is far cheaper than to move the
+        layer every time; it is moved once, at the end. States are multiplied once, however many actions they have.
         """
         import torch
 
-        rows, places = np.unique(np.concatenate(draws), return_inverse=True)
+        first, a, second, b, last, c = self.weights
+        rows, places = _by_appearance(np.concatenate(draws))
         which, owners = np.unique(buffer.state_of[rows], return_inverse=True)
         split = self.weights[0].shape[1] - buffer.actions.width
         states = self._tensor(buffer.states.take(which), slice(0, split))
         actions = self._tensor(buffer.actions.take(rows), slice(split, None))
-        wanted = torch.from_numpy(goals[rows].astype(np.float32)).to(self.device)
+        wanted = torch.from_numpy(goals[rows].astype(np.float32)).to(self.device, first.dtype)
         own = torch.from_numpy(owners).to(self.device)
-        first, a, second, b, last, c = self.weights
         of_states, of_actions = first[:, :split], first[:, split:]
-        answers = (states @ of_states.T)[own] + actions @ of_actions.T + a
+        answers = (states @ of_states.T)[own].add_(a).addmm_(actions, of_actions.T)
         if len(draws) > 1:
-            products = (states @ states.T)[own][:, own] + actions @ actions.T + 1  # 1: of the bias
+            products = _products(states)[own][:, own].add_(1)  # 1: of the bias
+            products += _products(actions)
         slopes = torch.zeros_like(answers)
-        steps = torch.split(torch.from_numpy(places).to(self.device), [len(draw) for draw in draws])
-        for step, at in enumerate(steps, 1):
-            one = answers[at].relu_()
+        lengths = [len(draw) for draw in draws]
+        steps = torch.split(torch.from_numpy(places).to(self.device), lengths)
+        # rows are in the order in which steps first look at them
+        known = [0, *(np.maximum.accumulate([places[:end].max() for end in np.cumsum(lengths)]) + 1).tolist()]
+        for at, before in zip(steps, known, strict=False):
+            one = answers[at]
+            if before:
+                one.addmm_(products[at, :before], slopes[:before], alpha=-lr)
+            one.relu_()
             two = (one @ second.T).add_(b).relu_()
             off = two @ last[0] + c - wanted[at]
             down = off * (2 / len(at))
@@ -113,9 +130,7 @@ class RewardNetwork:
             second.addmm_(down_two.T, one, alpha=-lr)
             b.sub_(lr * down_two.sum(0))
             slopes[at] += down_one
-            if step < len(steps):
-                answers.addmm_(products[at].T, down_one, alpha=-lr)
-        member = torch.zeros(len(which), len(rows), device=self.device)
+        member = torch.zeros(len(which), len(rows), dtype=first.dtype, device=self.device)
         member[own, torch.arange(len(rows))] = 1  # a product adds in the same order everywhere
         of_states.addmm_((member @ slopes).T, states, alpha=-lr)
         of_actions.addmm_(slopes.T, actions, alpha=-lr)
@@ -140,7 +155,8 @@ class RewardNetwork:
         """Return these columns of some inputs, standardised."""
         import torch
 
-        array = (values - self.scale.mean[columns]) / self.scale.spread[columns]
+        array = values - self.scale.mean[columns]
+        array /= self.scale.spread[columns]
         return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(self.device)
 
     def state_dict(self) -> dict[str, Any]:
@@ -167,3 +183,29 @@ class RewardNetwork:
             float(state["reward mean"]),
             float(state["reward spread"]),
         )
+
+
+def batches(total: int, rng: np.random.Generator, *, steps: int, batch: int) -> list[NDArray[np.int64]]:
+    """Return so many batches of distinct rows of a buffer that holds `total`; all rows where there are fewer."""
+    return [rng.choice(total, min(batch, total), replace=False) for _ in range(steps)]
+
+
+def _by_appearance(drawn: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct rows in the order in which they first appear, and the place of each row among them."""
+    rows, first, places = np.unique(drawn, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return rows[order], rank[places]
+
+
+def _products(x: Any) -> Any:
+    """Return the products of all rows with one another, (n, D) to (n, n); those above the diagonal are mirrored."""
+    import torch
+
+    found = torch.empty(len(x), len(x), dtype=x.dtype, device=x.device)
+    for low in range(0, len(x), STRIPE):
+        high = min(low + STRIPE, len(x))
+        torch.mm(x[low:high], x[:high].T, out=found[low:high, :high])
+        found[:low, low:high] = found[low:high, :low].T
+    return found

@@ -18,7 +18,16 @@ from labelwise.functional.trust import second_set, trust_scores, trust_set
 from labelwise.signals import Needs, View
 from labelwise.strategies.base import Proposal, State, Strategy
 from labelwise.strategies.trustset.agent import Lessons, rehearse
-from labelwise.strategies.trustset.cells import DISTANCES, STATES, Cells, Floats, Layout, cut, members, shares
+from labelwise.strategies.trustset.cells import (
+    DISTANCES,
+    STATES,
+    Cells,
+    Floats,
+    Layout,
+    cells_of,
+    members,
+    shares,
+)
 from labelwise.strategies.trustset.reward import RewardNetwork
 
 SHOWN = 12  # cells, and samples of the TrustSet, that the notes name
@@ -143,7 +152,7 @@ class BralT(Strategy):
         seconds = {"trust set": perf_counter() - start}
         network, lessons = self._network(view, x, trusted, layout, rng)
         start = perf_counter()
-        cells = cut(pool, x, layout, rng)
+        cells = cells_of(pool, x, layout, rng)
         predicted = self._predicted(network, cells) if network else rng.random(len(cells.sizes))
         taken = shares(predicted, cells.cluster_of, cells.sizes, n, self.scope)
         rows = self._rows(view, cells, predicted, taken, rng)
