@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,9 @@ from labelwise.errors import InputError, TrainingError
 from labelwise.models.base import Progress
 from labelwise.models.device import PRECISIONS, autocast, can_fuse, pick_precision
 from labelwise.models.diary import Diary
+from labelwise.models.objective import ERM, Setting, begun, named, settled
 from labelwise.objectives.losses import super_loss
+from labelwise.objectives.robust import Adversary, Known, robust_mean
 
 Prepare = Callable[[Tensor], Tensor]  # (b, ...) as held -> what the network reads
 # (the network's answer, (b,) labels, the epoch from 0) -> what a step lowers and the mean loss to report, both ()
@@ -45,6 +47,10 @@ class Training:
         label_smoothing: in [0, 1).
         super_loss: λ of the SuperLoss, with τ = ln C: samples whose loss is far above that of guessing, perhaps
             mislabelled ones, teach less, and easy ones more; 1 and 0.25 are usual. None: plain cross-entropy.
+        objective: how the losses of a batch become one number: "erm", their mean, or a row of
+            `labelwise.models.objective.TABLE` that heeds the worst shift of the data, by its name or with parameters,
+            {"name": "mmdro", "rho": 0.1}. What is reported, and what `patience` watches, stays the mean.
+        several: whether the recipe knows its modalities apart, so that each may have its own ρ.
         patience: stop after so many epochs without a lower validation loss and take the best weights; None:
             never.
         shift: images are moved by up to so many pixels each way while training; the border is padded with
@@ -72,6 +78,7 @@ class Training:
     gamma: float = 0.1
     label_smoothing: float = 0.0
     super_loss: float | None = None
+    objective: str | Mapping[str, Any] = ERM
     patience: int | None = None
     shift: int = 0
     flip: bool = False
@@ -81,8 +88,11 @@ class Training:
     device: str = "auto"
     threads: int = 1
 
+    several: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "milestones", tuple(self.milestones))
+        object.__setattr__(self, "objective", settled(self.objective, several=self.several))
         check_count(self.epochs, "epochs", 1)
         check_count(self.batch_size, "batch_size", 2)
         check_count(self.threads, "threads", 1)
@@ -110,6 +120,11 @@ class Training:
                 raise InputError(
                     f"{name} must lie in {'(' if open_below else '['}{low}, {high}); it is {value!r}."
                 )
+        if self.super_loss is not None and named(self.objective) != ERM:
+            raise InputError(
+                f"super_loss and objective={named(self.objective)!r} both weigh samples, one the easy ones more and the "
+                "other the hard ones; choose one of them."
+            )
         if not all(0 < share < 1 for share in self.milestones):
             raise InputError(
                 f"milestones must be shares of the epochs in (0, 1); they are {self.milestones}."
@@ -183,6 +198,7 @@ def train(
     if optimiser_state is not None:
         groups = optimiser.state_dict()["param_groups"]  # the settings are those of `training`
         optimiser.load_state_dict({"state": dict(optimiser_state), "param_groups": groups})
+    adversary = adversary_of(training, y) if objective is None else None
     precision = pick_precision(training.precision, device)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
     sizes = batch_sizes(n, training.batch_size)
@@ -204,7 +220,7 @@ def train(
                 answer = network(batch)
                 logits = logits_of(answer).float()
                 lowered, loss = (
-                    task_loss(logits, labels, training)
+                    task_loss(logits, labels, training, adversary)
                     if objective is None
                     else objective(answer, labels, epoch)
                 )
@@ -250,25 +266,56 @@ def batch_sizes(n: int, size: int) -> list[int]:
     return sizes
 
 
-def task_loss(logits: Tensor, y: Tensor, training: Training) -> tuple[Tensor, Tensor]:
+def adversary_of(training: Training, y: Tensor) -> Adversary | None:
+    """Return what a fit's objective remembers, of a recipe that reads its input as one modality; None for the mean.
+
+    Args:
+        training: its objective.
+        y: (n,) class indices of all training samples.
+    """
+    if named(training.objective) == ERM:
+        return None
+    return begun(training.objective, Setting(n_classes=int(y.max()) + 1, device=y.device))
+
+
+def task_loss(
+    logits: Tensor, y: Tensor, training: Training, adversary: Adversary | None = None
+) -> tuple[Tensor, Tensor]:
     """Return what a step of the classifier lowers and the mean cross-entropy to report, both ().
 
-    They are the same but for the SuperLoss. No gradient flows through the second.
+    They are the same but for the SuperLoss and an adversary. No gradient flows through the second.
 
     Args:
         logits: (b, C).
         y: (b,) class indices.
         training: its label smoothing and SuperLoss.
+        adversary: what `adversary_of` returned at the beginning of the fit.
     """
-    if training.super_loss is None:
+    if training.super_loss is None and adversary is None:
         loss = cross_entropy(logits, y, label_smoothing=training.label_smoothing)
         return loss, loss.detach()
     losses = cross_entropy(logits, y, reduction="none", label_smoothing=training.label_smoothing)
-    return mean_of(losses, logits.shape[1], training), losses.detach().mean()
+    return mean_of(losses, logits.shape[1], training, adversary, Known(groups=y)), losses.detach().mean()
 
 
-def mean_of(losses: Tensor, n_classes: int, training: Training) -> Tensor:
-    """Return the mean of (b,) losses, or of their SuperLosses where the training says so."""
+def mean_of(
+    losses: Tensor,
+    n_classes: int,
+    training: Training,
+    adversary: Adversary | None = None,
+    known: Known | None = None,
+) -> Tensor:
+    """Return the mean of (b,) losses, of their SuperLosses where the training says so, or as an adversary weighs them.
+
+    Args:
+        losses: (b,).
+        n_classes: C.
+        training: its SuperLoss.
+        adversary: call once a step.
+        known: what else is known of the batch, for the adversary.
+    """
+    if adversary is not None:
+        return robust_mean(adversary, losses, known or Known())
     if training.super_loss is not None:
         losses = super_loss(losses, math.log(n_classes), training.super_loss)
     return losses.mean()

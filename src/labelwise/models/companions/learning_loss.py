@@ -15,7 +15,8 @@ from labelwise.errors import InputError, ShapeError
 from labelwise.models.companions.beside import Companion, Seen, watch
 from labelwise.models.companions.common import CompanionRecipe, Descent, Lesson, adam
 from labelwise.models.device import autocast, pick_precision
-from labelwise.models.training import check_loss, mean_of
+from labelwise.models.training import adversary_of, check_loss, mean_of
+from labelwise.objectives.robust import Known
 
 
 def ranking_loss(predicted: Tensor, target: Tensor, margin: float = 1.0) -> Tensor:
@@ -126,7 +127,7 @@ class LearningLossRecipe(CompanionRecipe):
             Descent(network, self, len(lesson.x), device),
             adam(module, self.companion_lr, device),
         )
-        precision = pick_precision(self.precision, device)
+        precision, adversary = pick_precision(self.precision, device), adversary_of(self, lesson.y)
         notes: dict[str, float] = {}
         for epoch in range(self.epochs):
             network.train()
@@ -140,7 +141,8 @@ class LearningLossRecipe(CompanionRecipe):
                 predicted = module.predict(seen.maps if joint else [m.detach() for m in seen.maps])
                 even = len(y) // 2 * 2
                 order = ranking_loss(predicted[:even], losses[:even], self.margin)
-                descent(mean_of(losses, logits.shape[1], self) + self.ranking * order, companion)
+                lowered = mean_of(losses, logits.shape[1], self, adversary, Known(groups=y))
+                descent(lowered + self.ranking * order, companion)
                 hits = (logits.argmax(1) == y).sum()
                 sums += torch.stack([losses.detach().sum(), hits, order.detach() * len(y)])
             loss, accuracy, ranking = (sums / len(lesson.x)).tolist()

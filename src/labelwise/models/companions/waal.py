@@ -14,7 +14,7 @@ from labelwise.errors import InputError, ShapeError
 from labelwise.models.companions.beside import Companion, Seen, watch
 from labelwise.models.companions.common import CompanionRecipe, Descent, Lesson, Stream, adam, update
 from labelwise.models.device import autocast, pick_precision
-from labelwise.models.training import check_loss, task_loss
+from labelwise.models.training import adversary_of, check_loss, task_loss
 
 Critic = Callable[[Tensor], Tensor]  # (b, D) -> (b,)
 
@@ -170,7 +170,7 @@ class WaalRecipe(CompanionRecipe):
             Descent(network, self, len(lesson.x), device),
             adam(critic, self.companion_lr, device),
         )
-        precision = pick_precision(self.precision, device)
+        precision, adversary = pick_precision(self.precision, device), adversary_of(self, lesson.y)
         others = Stream(lesson.pool, lesson, self) if len(lesson.pool) else None
         gamma = self.labelled_weight
         if gamma is None:
@@ -184,7 +184,7 @@ class WaalRecipe(CompanionRecipe):
                     seen = watch(network, x)
                     unseen = watch(network, others.take(len(x))).embedding if others else None
                 logits = seen.logits.float()
-                lowered, loss = task_loss(logits, y, self)
+                lowered, loss = task_loss(logits, y, self, adversary)
                 distance = penalty = torch.zeros((), device=device)
                 if unseen is None:
                     descent(lowered)

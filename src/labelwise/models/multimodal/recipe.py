@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,10 +31,12 @@ from labelwise.models.multimodal.predictor import GIVES, MultimodalPredictor
 from labelwise.models.multimodal.reading import Reading
 from labelwise.models.networks import encoders
 from labelwise.models.networks.encoders import EncoderMaker
+from labelwise.models.objective import Setting, begun
 from labelwise.models.probes import PROBES
 from labelwise.models.training import Training, mean_of
 from labelwise.models.training import train as run_training  # `fit` has an argument named train
 from labelwise.objectives.evidential import LOSSES, evidential_loss
+from labelwise.objectives.robust import Adversary, Known
 from labelwise.seeds import derived_seed
 from labelwise.signals import Needs
 
@@ -106,6 +109,8 @@ class MultimodalRecipe(Training):
     draws: int = 0
     infer_batch: int | None = None
     text_features: int = TEXT_FEATURES
+
+    several: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -184,6 +189,16 @@ class MultimodalRecipe(Training):
                 channels_last(network)
             prepare = reading.preparation(held, device, channels_last=self.channels_last)
             x, y = as_tensor(held.rows, device), torch.tensor(labels, device=device)
+            setting = Setting(
+                n_classes,
+                tuple(reading.scales),
+                present,
+                lambda: [part.flatten(1).float().cpu().numpy() for part in prepare(x).parts],
+                self.projection,
+                device,
+            )
+            with seeded(derived_seed(seed, "adversary"), _CPU):  # no draw of the network's may move
+                adversary = begun(self.objective, setting)
             judged = None
             if validation is not None and len(validation) and (self.patience is not None or self.calibrate):
                 judged = (
@@ -199,7 +214,7 @@ class MultimodalRecipe(Training):
                 prepare,
                 validation=judged if self.patience is not None else None,
                 progress=progress,
-                objective=self._objective,
+                objective=partial(self._objective, adversary=adversary),
                 diary=Diary(),
             )
             notes = {**done.notes, **self._modal_notes(network, tuple(reading.scales), x, y, prepare)}
@@ -252,7 +267,9 @@ class MultimodalRecipe(Training):
             )
         return network
 
-    def _objective(self, told: Told, y: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+    def _objective(
+        self, told: Told, y: Tensor, epoch: int, adversary: Adversary | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return what a step lowers, and the mean loss to report."""
         kl = self.kl * annealing(epoch, self.annealing)
         b, m, c = told.evidence.shape
@@ -266,7 +283,8 @@ class MultimodalRecipe(Training):
         else:
             fused = evidential_loss(told.opinion, y, self.evidential, kl_weight=kl)
         losses = (fused + self.unimodal * (each * told.there).sum(1)) / (1 + self.unimodal * m)
-        return mean_of(losses, c, self).float(), losses.detach().mean().float()
+        known = None if adversary is None else Known(y, told.modal.unbind(1), told.there)
+        return mean_of(losses, c, self, adversary, known).float(), losses.detach().mean().float()
 
     def _scores(self, network: MultimodalNetwork, x: Tensor, prepare: Preparation) -> tuple[Tensor, Tensor]:
         """Return the heads' scores (n, M, C) in eval mode, and which modalities were read (n, M)."""
