@@ -83,6 +83,7 @@ TABLE: dict[str, str] = {
     "drop-query": "labelwise.strategies.feature_space:DropQuery",
     "bmmal": "labelwise.strategies.multimodal:Bmmal",
     "evidential-uncertainty": "labelwise.strategies.multimodal:EvidentialUncertainty",
+    "robust-gain": "labelwise.strategies.robust:RobustGain",
 }
 
 
