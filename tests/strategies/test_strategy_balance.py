@@ -18,6 +18,7 @@ from labelwise.oracle import SimulatedOracle
 from labelwise.store.memory import MemoryStore
 from labelwise.store.states import decode_state, encode_state
 from labelwise.strategies import make
+from labelwise.strategies.balance import learning
 from labelwise.strategies.balance.learning import Action, Loss, learn, slope
 from labelwise.strategies.balance.policy import PolicyNetwork, inputs_of, load_policy, save_policy
 
@@ -68,7 +69,8 @@ def test_a_policy_without_weights_draws_evenly_among_the_candidates():
         found = strategy.propose(seen, 2, rng("even", seed))
         drawn += found.rows.tolist()
         assert (
-            found.notes["policy entropy"] == 1 and found.notes["samples"][0]["probability"] == 0.1
+            found.notes["policy entropy"] == found.notes["policy preference"] == 1
+            and found.notes["samples"][0]["probability"] == 0.1
         )  # 1 of κ b
         assert found.notes["policy log-probability"] == pytest.approx(-np.log(10 * 9), rel=1e-4)
     rows, counts = np.unique(drawn, return_counts=True)
@@ -130,7 +132,7 @@ def test_the_notes_explain_the_round():
     notes = strategy.propose(seen, 20, rng("notes")).notes
     assert set(notes) >= {
         "modality weights", "modality gaps", "reward kind", "reward", "baseline", "advantage", "policy entropy",
-        "policy log-probability", "difficulty threshold", "losses", "updates", "mean difficulty", "mean diversity",
+        "policy log-probability", "policy preference", "difficulty threshold", "losses", "updates", "mean difficulty", "mean diversity",
         "samples", "seconds",
     }  # fmt: skip
     assert notes["updates"] == 2 and notes["reward kind"] == "incremental"
@@ -225,16 +227,36 @@ def test_rewards_are_smoothed_and_compared_with_a_moving_average():
     assert hard["actions"][0]["reward"] == pytest.approx(0.1 - 0.5 * easiness / 0.1)  # λ2 L_difficulty / α
 
 
-def test_discounted_returns_look_back_over_all_rounds():
+def test_discounted_returns_look_back_over_all_rounds(monkeypatch):
     actions = [action(1, reward=0.1), action(2, reward=0.2), action(3, reward=0.4)]
+    pulls = []
+    monkeypatch.setattr(learning, "slope", lambda one, pull, loss, z: pulls.append(pull) or 0 * z)
     found = learn(network(), actions, 0.05, LOSS, **STEP)
-    returns = [0.1 + 0.9 * (0.2 + 0.9 * 0.4), 0.2 + 0.9 * 0.4, 0.4]
-    assert found.advantage == pytest.approx(0.4 - 0.05)
-    assert found.baseline == pytest.approx(0.9 * 0.05 + 0.1 * np.mean(returns))
+    # less 0.05 each: 0.05, 0.15, 0.35; times -α
+    assert_allclose(pulls, [-0.1 * (0.05 + 0.9 * (0.15 + 0.9 * 0.35)), -0.1 * (0.15 + 0.9 * 0.35), -0.035])
+    assert found.advantage == pytest.approx(0.35)
+    assert found.baseline == pytest.approx(0.9 * 0.05 + 0.1 * 0.4)
     one = learn(network(), actions, 0.05, replace(LOSS, gamma=None), **STEP)
     assert one.baseline == pytest.approx(0.9 * 0.05 + 0.1 * 0.4)
+    pulls.clear()
+    learn(network(), actions, 0.05, replace(LOSS, advantage=0.2), **STEP)
+    assert_allclose(pulls, [-0.02, -0.02, -0.02])
     state = played(made(rounds=2), [0.1, 0.1, 0.1]).state_dict()
     assert [a["round"] for a in state["actions"]] == [2, 3]
+
+
+@pytest.mark.parametrize("gamma", [0.9, None])
+def test_what_all_rewards_share_teaches_nothing(gamma):
+    """Lemma 1: a constant that the baseline knows leaves every update as it is, early rounds and late ones alike."""
+    nets = []
+    for shift in (0.0, 0.8):
+        net, baseline = network(), shift
+        for last in range(1, 4):
+            told = [action(t, reward=0.1 * t + shift) for t in range(1, last + 1)]
+            baseline = learn(net, told, baseline, replace(LOSS, gamma=gamma), **STEP).baseline
+        nets.append(net)
+    for a, b in zip(*(net.weights for net in nets), strict=True):
+        assert_allclose(a.detach(), b.detach(), rtol=0, atol=1e-5)  # of steps of 1e-3
 
 
 def test_a_bank_of_another_protocol_is_refused_and_one_that_changes_too(tmp_path):
@@ -337,11 +359,11 @@ def test_an_update_is_one_step_of_adamw_on_the_total_loss():
             for row in one.order.tolist():
                 log_prob = log_prob + z[row] - torch.logsumexp(z[left], 0)
                 left = left & (torch.arange(len(z)) != row)
-            g = sum(0.9**k * a.reward for k, a in enumerate(actions[t:]))
+            advantage = sum(0.9**k * (a.reward - 0.05) for k, a in enumerate(actions[t:]))
             p = z.softmax(0)
             hinge = (p * torch.from_numpy(one.hinges).float()).sum()
             entropy = -(p * p.log()).sum()
-            total = total - 0.1 * (g - 0.05) * log_prob + 0.5 * (one.surplus or 0) * log_prob
+            total = total - 0.1 * advantage * log_prob + 0.5 * (one.surplus or 0) * log_prob
             total = total + 0.7 * hinge - 0.05 * entropy
         torch_step.zero_grad()
         total.backward()

@@ -85,7 +85,7 @@ class Loss:
         difficulty: λ2, of the relaxed hinge; 0 where it goes into the reward.
         entropy: of the entropy bonus.
         gamma: γ of the returns; None: every round has its own reward only, and the newest alone is learned from.
-        baseline: η of the moving average that returns are compared with.
+        baseline: η of the moving average that rewards are compared with.
         advantage: largest size of an advantage; None: no limit.
     """
 
@@ -104,7 +104,7 @@ class Lesson:
 
     Attributes:
         advantage: of the newest action.
-        baseline: what the next returns are compared with.
+        baseline: what the next rewards are compared with.
         losses: "policy", -A ln π, and "difficulty" of the newest action, "modality" of the newest one known.
         norm: of the gradient before it was clipped.
     """
@@ -121,19 +121,20 @@ def learn(
     """Take one step on Σ_t of policy, modality and difficulty loss of rounds whose reward is known; say what it was.
 
     The returns of rewards so far stand for the returns of the whole campaign: with each round that is heard of they
-    grow into these. The modality loss of a round needs the next view, which comes after its reward: it joins one
-    update later. With one-step returns the newest action is the only one, but for that.
+    grow into these. So late rounds have shorter returns than early ones, and one baseline for all returns would only
+    tell early from late; it is subtracted from each reward instead, A_t = Σ_k γ^k (r_{t+k} - b), and what all rewards
+    share cancels. The modality loss of a round needs the next view, which comes after its reward: it joins one update
+    later. With one-step returns the newest action is the only one, but for that.
 
     Args:
         network: moved in place.
         actions: of one campaign in the order of rounds, all rewarded, at least one.
-        baseline: what returns are compared with; None: 0, as nothing was heard of yet.
+        baseline: b, what rewards are compared with; None: 0, as nothing was heard of yet.
         loss: weights.
         step: lr, weight_decay and clip of `PolicyNetwork.step`.
     """
-    rewards = [0.0 if action.reward is None else action.reward for action in actions]
-    returns = discounted_returns(rewards, loss.gamma or 0.0)
-    advantages = returns - (baseline or 0.0)
+    rewards = np.array([0.0 if action.reward is None else action.reward for action in actions])
+    advantages = discounted_returns(rewards - (baseline or 0.0), loss.gamma or 0.0)
     if loss.advantage is not None:
         advantages = np.clip(advantages, -loss.advantage, loss.advantage)
     newest = len(actions) - 1
@@ -147,10 +148,9 @@ def learn(
     last = actions[newest]
     chance = plackett_luce_log_prob(network.logits(last.inputs), last.order)
     known = [action.imbalance for action in actions if action.imbalance is not None]
-    heard = float(returns.mean()) if loss.gamma is not None else float(returns[newest])
     return Lesson(
         advantage=float(advantages[newest]),
-        baseline=moving_average(baseline, heard, loss.baseline),
+        baseline=moving_average(baseline, float(rewards[newest]), loss.baseline),
         losses={
             "policy": -float(advantages[newest]) * chance,
             "modality": known[-1] if known else None,

@@ -43,7 +43,8 @@ def notes_of(
     """
     names = modality_names(view, balance.gaps.size)
     last = agent["last"] or {}
-    spread = np.log(max(len(logits), 2))
+    k = len(logits)
+    likeliest = np.exp(logits - logits.max()).sum() ** -1  # its chance to be the first one drawn
     nothing = {"policy": None, "modality": None, "difficulty": None}
     return {
         "modality weights": told(names, balance.weights),
@@ -55,9 +56,10 @@ def notes_of(
         "advantage": rounded(last.get("advantage")),
         "losses": {name: rounded(value) for name, value in last.get("losses", nothing).items()},
         "updates": agent["updates"],
-        "policy entropy": rounded(entropy_of_first_step(logits) / spread),
+        "policy entropy": rounded(entropy_of_first_step(logits) / np.log(max(k, 2))),
+        "policy preference": rounded(float(k * likeliest)),
         "policy log-probability": rounded(plackett_luce_log_prob(logits, action.order)),
-        "candidates": len(logits),
+        "candidates": k,
         "difficulty threshold": rounded(pool.threshold),
         "mean difficulty": rounded(float(pool.difficulty.mean())),
         "mean diversity": rounded(float(pool.diversity.mean())),

@@ -43,14 +43,15 @@ class RlMba(Strategy):
         U = 1/C Σ_c Var[p_c] of Dirichlet(α_f). q = Σ_m w_m ũ_m + β d̃. The κ b highest q are the candidates; an MLP gives
         each a logit from the state of the round and its own numbers; the batch is drawn by Plackett-Luce. Reward: validation
         accuracy minus that of the baselines in a bank. AdamW on
-        Σ_t -α (G_t - b) ln π(a_t) + λ1 L_modality + λ2 L_difficulty.
+        Σ_t -α A_t ln π(a_t) + λ1 L_modality + λ2 L_difficulty, A_t = Σ_k γ^k (r_{t+k} - b).
     Cost:
         O(n M C) time for difficulty, five iterations of k-means with b centres, O(n b D), which rules; the policy reads κ b
         rows and learns from at most `rounds` times as many. Memory O(n (M + D)).
     When:
         Two or more modalities of unequal worth, and validation labels to spare: it measures on them in every round. With
-        a handful of rounds the policy hardly moves from its start; what is left is a draw among the highest q. To learn
-        more, go on from the policy of other campaigns.
+        a handful of rounds the policy hardly decides: candidates' chances differ by a few percent (note "policy
+        preference"), and what is left is an even draw among the highest q. To learn more, go on from the policy of
+        other campaigns.
     Source:
         Zeng et al. 2026, "Label What Matters: Modality-Balanced and Difficulty-Aware Multimodal Active Learning" (RL-MBA).
     Deviations:
@@ -58,7 +59,10 @@ class RlMba(Strategy):
         - Softmax does not see what all gaps share: sign=1 favours the modality that is better alone and balances nothing.
         - The formula of the total loss is in no source; that above reads α, λ1, λ2 in their order.
         - L_modality learns by the score function on the gaps of the next round, against a moving average, one update late.
-        - Returns are those of the rewards so far: every update is one step on all rounds kept.
+        - Returns are those of the rewards so far: every update is one step on all rounds kept, without a correction for
+          how the policy has moved since it drew.
+        - b is a moving average of rewards and is subtracted from each, as late rounds have shorter returns than early ones.
+        - A head's accuracy is over the samples that have its modality.
         - Without a bank the reward is the gain in accuracy ("incremental"); the note "reward kind" tells which it is.
 
     Attributes:
@@ -81,7 +85,7 @@ class RlMba(Strategy):
         gamma: γ.
         rounds: newest rounds that an update looks at.
         reward_smoothing: η of the rewards' moving average, what the former one weighs.
-        baseline_smoothing: what a new return weighs in the baseline b.
+        baseline_smoothing: what a new reward weighs in the baseline b.
         advantage_clip: largest size of an advantage; None: no limit.
         alpha: α.
         alpha_role: what α is: "policy-weight" of the policy's loss, "entropy" its bonus (then the policy's loss weighs
