@@ -31,6 +31,7 @@ TABLE: dict[str, str] = {
     "bral-t": "labelwise.strategies.trustset.strategy:BralT",
     "bral-t-plus": "labelwise.strategies.trustset.plus:BralTPlus",
     "rl-mba": "labelwise.strategies.balance.strategy:RlMba",
+    "rl-mba-plus": "labelwise.strategies.balance.plus:RlMbaPlus",
     "pseudo-score": "labelwise.strategies.importance:PseudoScore",
     "grand-oracle": "labelwise.strategies.importance:GrandOracle",
     "coreset": "labelwise.strategies.diversity:CoreSet",

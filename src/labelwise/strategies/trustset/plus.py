@@ -12,17 +12,12 @@ from numpy.typing import NDArray
 
 from labelwise.checks import as_labels, check_number
 from labelwise.errors import InputError
-from labelwise.functional.batches import top
-from labelwise.functional.clusters.quick import quick_kmeans
+from labelwise.functional.batches.spreading import spread
 from labelwise.functional.trust import balancing_weights, expected_trust
 from labelwise.signals import Needs, View
 from labelwise.strategies.base import Outcome, Proposal, State, Strategy
 from labelwise.strategies.trustset.cells import Floats, cells_of
 from labelwise.strategies.trustset.strategy import BralT, known
-
-MOST_CELLS = (
-    500  # more samples than that share cells: k-means of every sample against each would not fit in memory
-)
 
 
 @dataclass
@@ -176,29 +171,3 @@ def even_chance(y: NDArray[np.int64], n_classes: int) -> float:
     expected = len(y) / n_classes
     counts = np.bincount(y, minlength=n_classes)
     return float(chdtrc(n_classes - 1, np.square(counts - expected).sum() / expected))
-
-
-def spread(scores: Floats, x: Any, n: int, over: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return n rows that score high and lie apart: of the `over` n best, the best of each of n clusters, then the next.
-
-    Args:
-        scores: (m,) higher = sooner.
-        x: (m, D) where samples lie.
-        n: the batch; with more than 500 clusters' worth, clusters give several each, in turn.
-        over: candidates for each row.
-        rng: breaks ties and seeds k-means.
-
-    Returns:
-        min(n, m) distinct rows: the best of all clusters first, by score.
-    """
-    candidates = top(scores, min(len(scores), int(np.ceil(over * n))), rng)  # best first
-    if candidates.size <= n or n < 1:
-        return candidates[:n]
-    among = np.sort(candidates)  # memory maps are read in order
-    cluster = np.empty(candidates.size, np.int64)
-    cluster[np.argsort(candidates)] = quick_kmeans(np.asarray(x[among]), min(n, MOST_CELLS), rng)
-    by_cluster = np.argsort(cluster, kind="stable")  # within a cluster best first
-    sizes = np.bincount(cluster)
-    turn = np.empty(candidates.size, np.int64)
-    turn[by_cluster] = np.arange(candidates.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return candidates[np.argsort(turn, kind="stable")[:n]]
