@@ -65,7 +65,7 @@ def test_orders_are_drawn_as_often_as_they_are_probable(b):
     """Each count within 5 standard deviations: of at most 24 orders one in 70,000 runs would fail."""
     orders = list(permutations(range(4), b))
     number = {o: i for i, o in enumerate(orders)}
-    n, draws = 20_000, rng("frequencies", b)
+    n, draws = 6_000, rng("frequencies", b)
     counts = np.zeros(len(orders))
     for _ in range(n):
         counts[number[tuple(plackett_luce(LOGITS, b, draws).tolist())]] += 1
@@ -173,7 +173,7 @@ def test_the_expected_score_is_zero_so_constants_cancel():
 
 
 def test_a_baseline_leaves_the_gradient_and_lowers_its_noise():
-    n, draws = 10_000, rng("bandit")
+    n, draws = 5_000, rng("bandit")
     plain, with_baseline = np.empty((n, 4)), np.empty((n, 4))
     average = None
     for i in range(n):

@@ -222,7 +222,7 @@ def test_iterations_only_improve():
     assert (np.diff(spread) < 0).all()
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 256])
+@pytest.mark.parametrize("at_once", [1, 256])
 def test_seeds_are_as_if_drawn_one_by_one(monkeypatch, at_once):
     """All ordered triples of six points, against k-means++ by its definition; one run in 1,000 would fail."""
     monkeypatch.setattr(centroids, "AT_ONCE", at_once)
@@ -288,13 +288,13 @@ def test_a_pool_that_is_not_held_is_measured_alike(monkeypatch):
 
 
 def test_memory_is_bounded(monkeypatch):
-    """All distances to 300 centres would take 72 MB in float32; a block of them takes 16."""
+    """All distances to 300 centres would take 36 MB in float32; a block of them takes 16."""
     monkeypatch.setattr(centroids, "HELD_BYTES", 0)
-    x = rng("memory").standard_normal((60_000, 4), np.float32)
+    x = rng("memory").standard_normal((30_000, 4), np.float32)
     tracemalloc.start()
     try:
         diversity(x, 300, rng("memory", 1), iterations=1)
-        assert tracemalloc.get_traced_memory()[1] < 45e6
+        assert tracemalloc.get_traced_memory()[1] < 30e6
     finally:
         tracemalloc.stop()
 

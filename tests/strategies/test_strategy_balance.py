@@ -65,7 +65,7 @@ def plain(state):
 def test_a_policy_without_weights_draws_evenly_among_the_candidates():
     seen, drawn = view(), []
     strategy = with_weights(made(beta=0.0), seen, lambda w: None)  # candidates do not hang on clusters
-    for seed in range(100):
+    for seed in range(60):
         found = strategy.propose(seen, 2, rng("even", seed))
         drawn += found.rows.tolist()
         assert (
@@ -75,7 +75,7 @@ def test_a_policy_without_weights_draws_evenly_among_the_candidates():
         assert found.notes["policy log-probability"] == pytest.approx(-np.log(10 * 9), rel=1e-4)
     rows, counts = np.unique(drawn, return_counts=True)
     assert rows.size == 10
-    assert counts.min() >= 8 and counts.max() <= 32  # 20 expected, standard deviation 4
+    assert counts.min() >= 2 and counts.max() <= 24  # 12 expected, standard deviation 3.1
 
 
 def test_the_policy_reads_state_and_candidate_in_the_order_of_the_inputs():
@@ -94,6 +94,8 @@ def test_the_policy_reads_state_and_candidate_in_the_order_of_the_inputs():
             samples = strategy.propose(seen, 6, rng("reads")).notes["samples"]
             told = [s[name] if name else s["modalities"][m]["uncertainty"] for s in samples]
             assert told == sorted(told, reverse=sign == 1)
+            chances = [s["probability"] for s in samples]
+            assert chances == sorted(chances, reverse=True) and chances[0] > 1 / 30  # of K = 5 · 6
     strategy = with_weights(
         made(greedy=True), seen, reads(0, 1)
     )  # the state is the same for all: best scores first
@@ -326,7 +328,7 @@ def test_the_difficulty_loss_moves_the_policy_to_hard_candidates():
 def test_a_policy_learns_what_is_rewarded():
     """A bandit: a batch is worth the mean of its candidates' last input, evenly distributed from 0 to 1."""
     net, draws, average, rewards = network(), rng("bandit"), None, []
-    for _ in range(400):
+    for _ in range(250):
         inputs = draws.random((20, 5)).astype(np.float32)
         one = Action(1, np.zeros(12, np.float32), inputs, np.empty(0, np.int64), np.ones(20), 0.0)
         one = replace(one, order=plackett_luce(net.logits(one.inputs), 4, draws))
@@ -400,6 +402,42 @@ def test_the_gaps_that_follow_a_batch_are_remembered_with_it():
     one, two = (a["imbalance"] for a in later["actions"][:2])
     assert later["actions"][1]["surplus"] == pytest.approx(two - one)
     assert later["modality baseline"] == pytest.approx(0.9 * one + 0.1 * two)
+
+
+@pytest.mark.parametrize(
+    "params, weight, difficulty, entropy, gamma",
+    [
+        ({}, 0.2, 0.4, 0.03, 0.7),
+        ({"alpha_role": "entropy"}, 1.0, 0.4, 0.23, 0.7),
+        ({"alpha_role": "reward-average"}, 1.0, 0.4, 0.03, 0.7),
+        ({"difficulty": "reinforce"}, 0.2, 0.0, 0.03, 0.7),
+        ({"returns": "one-step"}, 0.2, 0.4, 0.03, None),
+    ],
+)
+def test_every_parameter_weighs_what_it_is_named_for(monkeypatch, params, weight, difficulty, entropy, gamma):
+    found = []
+    monkeypatch.setattr(
+        "labelwise.strategies.balance.strategy.learn",
+        lambda *args, **step: found.append((args[3], step)) or learn(*args, **step),
+    )
+    given = {"alpha": 0.2, "lambda1": 0.3, "lambda2": 0.4, "entropy": 0.03, "gamma": 0.7, "lr": 0.01,
+             "baseline_smoothing": 0.6, "advantage_clip": 5.0, "weight_decay": 0.02, "clip": 0.5}  # fmt: skip
+    played(made(**given, **params), [0.1])
+    assert found == [
+        (
+            Loss(weight, 0.3, difficulty, entropy, gamma, 0.6, 5.0),
+            {"lr": 0.01, "weight_decay": 0.02, "clip": 0.5},
+        )
+    ]
+
+
+def test_weights_begin_within_one_over_the_root_of_their_inputs():
+    first, a, last, b = (w.detach().numpy() for w in network(64).weights)
+    for w, inputs in ((first, 17), (a, 17), (last, 64), (b, 64)):
+        assert np.abs(w).max() <= inputs**-0.5
+        assert w.size < 9 or (
+            abs(w.mean()) < 3 * inputs**-0.5 / np.sqrt(3 * w.size) and np.ptp(w) > inputs**-0.5
+        )
 
 
 def test_what_was_not_asked_by_it_teaches_it_nothing():

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from labelwise import select
 from labelwise.errors import InputError, MissingSignal, ShapeError
 from labelwise.functional.scores import entropy
+from labelwise.functional.unified import diversity, fused_features, unified_score
 from labelwise.signals import Signals
 from labelwise.strategies.balance.state import (
     Balance,
@@ -152,6 +153,18 @@ def test_candidates_are_the_highest_scores_and_their_inputs_are_scaled_over_the_
     assert len(few.candidates) == 80  # not more than the pool holds
     for kappa, n, size in ((1.01, 6, 7), (1.1, 10, 11), (1e308, 6, 80)):  # 1.1 · 10 is 11.000000000000002
         assert len(look(seen, n, weights, replace(LOOKS, kappa=kappa), rng("look")).candidates) == size
+
+
+@pytest.mark.parametrize("how", ["mean", "concat"])
+def test_diversity_is_that_of_the_fused_features_that_are_there(how):
+    arrays = part(80)
+    arrays["present"] = rng("there").random((80, 2)) < 0.7
+    weights = np.array([0.8, 0.2])
+    looks = replace(LOOKS, features=how, iterations=1, beta=0.3)
+    found = look(view(pool=arrays), 12, weights, looks, rng("look"))
+    fused = fused_features(arrays["modal_embeddings"], weights, present=arrays["present"], how=how)
+    assert_array_equal(found.diversity, diversity(fused, 12, rng("look"), iterations=1))
+    assert_allclose(found.scores, unified_score(found.uncertainty, found.diversity, weights, beta=0.3))
 
 
 def test_without_evidence_difficulty_is_the_weighted_entropy():

@@ -242,7 +242,7 @@ class RlMba(Strategy):
         kept = [body for body in agent["actions"] if body["reward"] is not None]
         if n < len(view.pool) and not self.frozen:  # else there was no choice to learn from
             kept.append(action.to_dict())
-        told = {"moments": moments.to_dict(), "actions": kept[-self.rounds - 1 :], "asked": view.round}
+        told = {"moments": moments.to_dict(), "actions": kept[-self.rounds :], "asked": view.round}
         self.agent = {**agent, **told}
         if self.baseline is not None:
             self.agent["bank"] = self.baseline.digest
@@ -267,7 +267,7 @@ class RlMba(Strategy):
         newest = actions.pop()
         if self.difficulty == "reinforce":
             smoothed -= self.lambda2 * newest.easiness / self._weight
-        actions = [*actions, replace(newest, reward=smoothed)][-self.rounds :]
+        actions.append(replace(newest, reward=smoothed))
         network = PolicyNetwork.from_state(self.agent["network"])
         loss = Loss(
             self._weight,
