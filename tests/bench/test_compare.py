@@ -95,6 +95,13 @@ def test_looking_at_more_strategies_makes_small_differences_invisible() -> None:
     assert "differences under 2.7 points" in compare(base + others).headline
 
 
+def test_seeds_too_few_for_any_difference_are_called_too_few() -> None:
+    # d = +-0.1, two seeds: AUBC differs by +-0.075; t(1, 1 - .025/2) = 25.45 for two strategies -> 0.075 * 25.45 > 1
+    base = [run("random", s, SLOW) for s in range(2)]
+    others = [run(n, s, shifted(SLOW, d)) for n in ("margin", "bald") for s, d in enumerate((0.1, -0.1))]
+    assert "so few seeds cannot show any difference" in compare(base + others).headline
+
+
 def test_a_worse_strategy_is_called_worse() -> None:
     found = compare(five("random", QUICK, spread=0.002) + five("margin", SLOW, spread=0.004))
     assert found.settings[0].verdict == "worse"

@@ -82,10 +82,15 @@ def overall(settings: Sequence[Setting]) -> str:
         return f"Some strategy is better than {against} in {where}; most clearly in {gain.title}: {gain.headline}"
     lost = f" In {len(worse)} of them some strategy is worse." if worse else ""
     sizes = [v for s in tested if (v := visible(_areas(s))) is not None]
-    blind = (
-        f": with these seeds, differences under {points(max(sizes))} points are invisible" if sizes else ""
-    )
+    blind = f": {_blind(max(sizes))}" if sizes else ""
     return f"No strategy is better than {against} in any of {len(settings)} settings{blind}.{lost}"
+
+
+def _blind(size: float) -> str:
+    """Return how small a difference may be and still be seen, in [0, inf); from 1 on none that accuracies can have."""
+    if size >= 1:
+        return "so few seeds cannot show any difference, however large; five make a useful interval"
+    return f"with these seeds, differences under {points(size)} points are invisible"
 
 
 def _gain(setting: Setting) -> float:
@@ -142,7 +147,7 @@ def _say(setting: Setting) -> tuple[str, str, list[str]]:
             "Every strategy has the same accuracy here with every seed: there is nothing to tell apart.",
             detail,
         )
-    blind = "" if size is None else f"with these seeds, differences under {points(size)} points are invisible"
+    blind = "" if size is None else _blind(size)
     if worse:
         return "worse", f"No strategy is better than {setting.reference} here: {blind}.", detail
     return "none", f"No strategy differs from {setting.reference} here: {blind}.", detail
