@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ LEAST = 5  # seeds, for an interval by resampling
 OURS = ("bral-t", "bral-t-plus")
 ABLATIONS = ("without-curriculum", "diff-set", "pseudo-score")
 HEALTH = ("reward correlation", "reward correlation within clusters", "share of clusters without TrustSet")
+
+
+Row = Callable[[Run, dict[str, str]], dict[str, Any]]
 
 
 def row_of(run: Run, cases: dict[str, str]) -> dict[str, Any]:
@@ -62,8 +65,10 @@ def held(name: str) -> dict[str, dict[str, Any]]:
     return dict(json.loads(file.read_text())["runs"]) if file.exists() else {}
 
 
-def measure(name: str, bench: Bench, folder: Path, jobs: int, collect: bool) -> None:
-    """Run what is neither committed nor finished (unless only collecting), and write everything."""
+def measure(
+    name: str, bench: Bench, folder: Path, jobs: int, collect: bool, about: dict[str, Any], row: Row = row_of
+) -> None:
+    """Run what is neither committed nor finished (unless only collecting), and write everything, `about` before the runs."""
     known = held(name)
     if not collect:
         wanted = [spec for spec in bench.specs if spec.id not in known]
@@ -80,15 +85,9 @@ def measure(name: str, bench: Bench, folder: Path, jobs: int, collect: bool) -> 
                 print(f"{job.spec.id}: {job.why}")
     for spec, cases in zip(bench.specs, bench.cases, strict=True):
         if spec.id not in known and is_finished(spec, folder):
-            known[spec.id] = row_of(read_run(run_file(folder, spec)), dict(cases))
+            known[spec.id] = row(read_run(run_file(folder, spec)), dict(cases))
     runs = dict(sorted(known.items(), key=lambda item: _place(item[1])))
-    content = {
-        "what": "test accuracy after every round; health: " + ", ".join(HEALTH) + " of every ask",
-        "protocol": PROTOCOLS[name],
-        "command": "python benchmarks/bralt_evidence.py" + " --plus" * (name == PLUS),  # wherever runs lay
-        "runs": runs,
-    }
-    path = write(name, content)
+    path = write(name, {**about, "runs": runs})
     # one run a line: numbers of a curve under one another would be thousands of lines
     lines = [f'  "{key}": {json.dumps(row)}' for key, row in runs.items()]
     whole = json.loads(path.read_text())
@@ -166,7 +165,7 @@ def clear(found: Difference) -> bool:
     return found.p is not None and found.p < 0.05 and found.n >= 3
 
 
-def _told(found: Difference) -> str:
+def told(found: Difference) -> str:
     text = f"{100 * found.mean:+.2f}"
     if found.low is not None and found.high is not None and found.n >= LEAST:
         text += f" [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
@@ -213,8 +212,8 @@ def page() -> str:
             chose = np.mean([table.runs[name, m, s]["seconds"].get("propose", 0.0) for s in seeds])
             lines.append(
                 f"| `{m}` | {100 * table.areas(name, m, seeds).mean():.2f} | {100 * table.last(name, m, seeds).mean():.2f} | "
-                f"{_told(table.difference(name, m, 'random')) if m != 'random' else '–'} | "
-                f"{_told(table.difference(name, m, best)) if m != best else '–'} | {len(seeds)} | {chose:.1f} |"
+                f"{told(table.difference(name, m, 'random')) if m != 'random' else '–'} | "
+                f"{told(table.difference(name, m, best)) if m != best else '–'} | {len(seeds)} | {chose:.1f} |"
             )
         lines.append("")
         health = [np.array(r["health"], float) for p, r in table.runs.items() if p[:2] == (name, "bral-t")]
@@ -297,7 +296,7 @@ def ablations() -> list[str]:
             cells.append(
                 f"{own:.2f} %"
                 if m == "never-otherwise"
-                else _told(table.difference(name, m, "never-otherwise"))
+                else told(table.difference(name, m, "never-otherwise"))
             )
         lines.append(f"| `{m}` | {' | '.join(cells)} |")
     return lines
@@ -317,7 +316,13 @@ def main() -> None:
     if not asked.docs:
         name = PLUS if asked.plus else EVIDENCE
         bench = read_bench(find(PROTOCOLS[name]), only=asked.only)
-        measure(name, bench, asked.folder or Path("runs") / bench.name, asked.jobs, asked.collect)
+        about = {
+            "what": "test accuracy after every round; health: " + ", ".join(HEALTH) + " of every ask",
+            "protocol": PROTOCOLS[name],
+            "command": "python benchmarks/bralt_evidence.py"
+            + " --plus" * (name == PLUS),  # wherever runs lay
+        }
+        measure(name, bench, asked.folder or Path("runs") / bench.name, asked.jobs, asked.collect, about)
     (DOCS / "systems" / "bral-t-results.md").write_text(page())
 
 

@@ -53,6 +53,7 @@ class RlMbaPlus(Strategy):
 
     Attributes:
         over: candidates for each sample of the batch, at least 1; 1 for no spreading.
+        space: where samples must lie apart: "modalities", or "fused", the embedding that the fused head reads (ablation).
         weights: "equal", "rebalancing" (AMCB with the sign that favours the weaker modality) or "favouring".
         arms: other strategies that the bandit may let ask; none: nothing is learned.
         explore: probability that a round goes to an arm by Thompson sampling while none stands out.
@@ -61,6 +62,7 @@ class RlMbaPlus(Strategy):
     """
 
     over: float = 3.0
+    space: str = "modalities"
     weights: str = "equal"
     arms: tuple[Strategy, ...] = ()
     explore: float = 0.25
@@ -72,6 +74,7 @@ class RlMbaPlus(Strategy):
 
     def __post_init__(self) -> None:
         check_name(self.weights, tuple(WEIGHTS), "weighing of modalities")
+        check_name(self.space, ("modalities", "fused"), "space")
         check_number(self.over, "over", 1)
         check_number(self.explore, "explore", 0, 1)
         check_number(self.least_signal, "least_signal", 0)
@@ -81,7 +84,9 @@ class RlMbaPlus(Strategy):
     @property
     def needs(self) -> Needs:
         own = Needs(
-            frozenset({"probs", "modal_embeddings", "present"}),
+            frozenset(
+                {"probs", "present", "modal_embeddings" if self.space == "modalities" else "embeddings"}
+            ),
             validation=frozenset({"probs", "modal_probs", "y"} if WEIGHTS[self.weights] else ()),
         )
         return reduce(
@@ -104,8 +109,11 @@ class RlMbaPlus(Strategy):
         weights = self._weights(view)
         pool = view.pool
         scores = smallest_margin(pool.need("probs"))
-        present = np.asarray(pool.need("present")).astype(bool)
-        x = fused_features(pool.modal_embeddings or (), weights, present=present, how="concat")
+        if self.space == "fused":
+            x = pool.need("embeddings")
+        else:
+            present = np.asarray(pool.need("present")).astype(bool)
+            x = fused_features(pool.modal_embeddings or (), weights, present=present, how="concat")
         rows = spread(scores, x, n, self.over, rng)
         notes["modality weights"] = told(modality_names(view, weights.size), weights)
         return Proposal(rows, scores, notes | {"seconds": {"selection": perf_counter() - start}})
