@@ -5,8 +5,9 @@ import pytest
 from balance_views import part, rng, signals
 from numpy.testing import assert_array_equal
 
-from labelwise.errors import InputError, UnknownName
+from labelwise.errors import InputError, ShapeError, UnknownName
 from labelwise.functional.arms import belief
+from labelwise.functional.batches.spreading import side_by_side
 from labelwise.signals import Signals, View
 from labelwise.strategies import make
 from labelwise.strategies.base import Outcome
@@ -62,6 +63,24 @@ def test_arms_are_played_when_they_explore_and_when_they_stand_out():
     kept = make("rl-mba-plus", arms=["margin", "random"], explore=0.0)
     kept.load_state_dict(strategy.state_dict())
     assert kept.played == strategy.played and kept.rewards == strategy.rewards
+
+
+def test_features_side_by_side_by_hand():
+    # the first modality has squares 25 and 0 where it is there: root mean square √(25 / 2); the second 4 and 16: √10
+    one, two = np.array([[3.0, 4.0], [9.0, 9.0], [0.0, 0.0]]), np.array([[2.0], [np.nan], [4.0]])
+    present = np.array([[True, True], [False, False], [True, True]])
+    found = side_by_side([one, two], [0.5, 0.5], present=present)
+    first, second = np.sqrt(0.5 * 2 / 25), np.sqrt(0.5 / 10)
+    np.testing.assert_allclose(
+        found, [[3 * first, 4 * first, 2 * second], [0, 0, 0], [0, 0, 4 * second]], rtol=1e-6
+    )
+    again = side_by_side([1e200 * one, two], [0.5, 0.5], present=present)  # units do not matter
+    np.testing.assert_allclose(again, found, rtol=1e-6)
+    assert side_by_side([np.zeros((2, 3))], [1.0]).tolist() == [[0, 0, 0]] * 2
+    with pytest.raises(InputError, match=r"parts\[1\]: row 1"):
+        side_by_side([one, two], [0.5, 0.5])
+    with pytest.raises(ShapeError, match="at least one modality"):
+        side_by_side([], [])
 
 
 def test_belief_by_hand():

@@ -14,10 +14,9 @@ from labelwise.checks import check_name, check_number
 from labelwise.errors import InputError
 from labelwise.functional.arms import belief
 from labelwise.functional.balance import amcb_weights
-from labelwise.functional.batches.spreading import spread
+from labelwise.functional.batches.spreading import side_by_side, spread
 from labelwise.functional.contribution import top1_gaps
 from labelwise.functional.scores import smallest_margin
-from labelwise.functional.unified import fused_features
 from labelwise.signals import Needs, View
 from labelwise.strategies.balance.notes import modality_names, told
 from labelwise.strategies.balance.state import Floats
@@ -32,7 +31,7 @@ class RlMbaPlus(Strategy):
 
     Formula:
         Of the `over` b samples with the smallest lead p₍₁₎ - p₍₂₎ of the fusion, the one with the smallest lead in each of b
-        k-means clusters of [√w_1 f_1/‖f_1‖, ..., √w_M f_M/‖f_M‖], so that each modality's distances count by w_m.
+        k-means clusters of [√w_1 f_1/l_1, ..., √w_M f_M/l_M], l_m the root mean square length of modality m's features.
         With `arms`, a Thompson bandit chooses who asks; reward: the share of the validation Brier score that a
         batch took away.
     Cost:
@@ -113,7 +112,7 @@ class RlMbaPlus(Strategy):
             x = pool.need("embeddings")
         else:
             present = np.asarray(pool.need("present")).astype(bool)
-            x = fused_features(pool.modal_embeddings or (), weights, present=present, how="concat")
+            x = side_by_side(pool.modal_embeddings or (), weights, present=present)
         rows = spread(scores, x, n, self.over, rng)
         notes["modality weights"] = told(modality_names(view, weights.size), weights)
         return Proposal(rows, scores, notes | {"seconds": {"selection": perf_counter() - start}})
