@@ -311,6 +311,12 @@ def test_imbalance_above_its_average_makes_a_batch_less_likely():
         assert (chance(net, one) < before) == (surplus > 0)
 
 
+def test_the_difficulty_loss_is_the_mean_hinge_of_the_batch():
+    one = replace(action(k=4, b=2), difficulty=np.array([0.1, 0.3, 0.9, 0.2]), order=np.array([2, 0]))
+    assert_allclose(one.hinges, [0.4, 0.2, 0, 0.3])  # below the threshold, 0.5
+    assert one.easiness == pytest.approx((0 + 0.4) / 2)
+
+
 def test_the_difficulty_loss_moves_the_policy_to_hard_candidates():
     net, one = network(), action(k=40, reward=0.0)
 
