@@ -6,9 +6,9 @@ from model_data import NOBODY
 from multimodal_data import ALL, SMALL, fit, some, told
 from numpy.testing import assert_allclose, assert_array_equal
 
-from labelwise import Campaign, Plan, make
+from labelwise import Campaign, Plan, make, models
 from labelwise.data.base import ArrayDataset, Labelled, Task
-from labelwise.errors import ShapeError
+from labelwise.errors import InputError, ShapeError
 from labelwise.models.multimodal.recipe import MultimodalRecipe
 from labelwise.oracle import SimulatedOracle
 from labelwise.seeds import generator
@@ -120,3 +120,25 @@ def test_labels_without_some_class_are_learnt():
     s = told(recipe.fit(data, Labelled(only, y[only]), NOBODY, None, 3, generator(0)), data, ALL)
     finite(s)
     assert s.probs.shape == (40, 3)
+
+
+def test_texts_may_come_as_objects_but_gaps_must_be_told():
+    texts = np.array(["a word", "", "two"], object)
+    data = ArrayDataset({"text": texts, "table": np.zeros((3, 2))})
+    assert (
+        data.arrays["text"].dtype == np.dtypes.StringDType()
+        and data.arrays["text"].tolist() == texts.tolist()
+    )
+    texts[1] = None
+    with pytest.raises(InputError, match="Modality 'text' .* row 1 is None.*`present`"):
+        ArrayDataset({"text": texts, "table": np.zeros((3, 2))})
+
+
+def test_samples_of_unequal_shape_are_refused_by_their_modality():
+    with pytest.raises(ShapeError, match="All samples of modality 'image' must have one shape"):
+        ArrayDataset({"image": [np.zeros((4, 4)), np.zeros((4, 5))]})
+
+
+def test_a_misspelt_field_of_a_recipe_names_the_nearest():
+    with pytest.raises(InputError, match="'multimodal' has no field 'projeciton'. Did you mean 'projection'"):
+        models.make("multimodal", projeciton=8)

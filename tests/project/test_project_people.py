@@ -357,6 +357,26 @@ def test_wrong_words_are_answered_in_words(
     assert part in str(caught.value)
 
 
+def test_a_strategy_that_measures_needs_labelled_samples_before_it_begins(tmp_path: Path):
+    rows = [
+        f"{'red' if i % 2 else 'green'} thing,{i},{('a', 'b')[i % 2] if i < 49 else ''}" for i in range(70)
+    ]
+    table = tmp_path / "items.csv"
+    table.write_text("\n".join(["text,size,kind", *rows]) + "\n")
+    words = ("--table", table, "--text", "text", "--numbers", "size", "--label-column", "kind")
+    words = (*words, "--recipe", "multimodal", "--strategy", "rl-mba")
+    with pytest.raises(InputError, match="kept apart, and there are none: 49 samples have a label. With 50"):
+        call("new", tmp_path / "few", *words)
+    assert not (tmp_path / "few").exists()
+    table.write_text("\n".join(["text,size,kind", *rows[:49], "red thing,49,b", *rows[50:]]) + "\n")
+    call("new", tmp_path / "enough", *words)
+    recipe = open_project(tmp_path / "enough").settings.recipe
+    assert (recipe["epochs"], recipe["batch_size"]) == (
+        30,
+        16,
+    )  # many small steps, as for every network on few labels
+
+
 def test_an_export_that_cannot_be_written_says_so(mail: Project, tmp_path: Path):
     with pytest.raises(InputError, match="there is no folder .*nowhere. Make it first"):
         call("export", mail.folder, "-o", tmp_path / "nowhere" / "labels.csv")

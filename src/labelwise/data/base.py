@@ -54,7 +54,7 @@ class ArrayDataset:
         lengths = {name: len(array) for name, array in self.arrays.items()}
         if len(set(lengths.values())) != 1:
             raise ShapeError(f"Every modality must have the same number of samples; got {lengths}.")
-        object.__setattr__(self, "arrays", {name: frozen(np.asarray(a)) for name, a in self.arrays.items()})
+        object.__setattr__(self, "arrays", {name: _one_shape(name, a) for name, a in self.arrays.items()})
         if self.present is not None:
             check_shape(self.present, "present", ("n", "M"), (len(self), len(self.arrays)))
 
@@ -68,6 +68,25 @@ class ArrayDataset:
     def batch(self, ids: Ids) -> Mapping[str, Array]:
         parts = {name: array[ids] for name, array in self.arrays.items()}
         return parts if self.present is None else {**parts, "present": self.present[ids]}
+
+
+def _one_shape(name: str, values: Array) -> Array:
+    """Return the samples of a modality as one array; texts that came as objects as texts."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(
+            f"All samples of modality {name!r} must have one shape: resize, cut or fill them up ({error})."
+        ) from error
+    if array.dtype.kind == "O":
+        for row, value in enumerate(array.flat):
+            if not isinstance(value, str):
+                raise InputError(
+                    f"Modality {name!r} must hold numbers or texts; row {row} is {value!r}. Where a text is missing write "
+                    '"", and say in `present` that it is not there.'
+                )
+        array = array.astype(np.dtypes.StringDType())
+    return frozen(array)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields as dataclass_fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from labelwise.checks import check_name
 from labelwise.data.base import Task
-from labelwise.errors import InputError
+from labelwise.errors import InputError, did_you_mean
 from labelwise.models.base import Prepares, Progress, Recipe
 
 TABLE: dict[str, tuple[str, dict[str, Any]]] = {
@@ -39,8 +40,13 @@ def make(name: str, **params: Any) -> Recipe:
     check_name(name, tuple(TABLE), "recipe")
     place, fields = TABLE[name]
     module, _, attribute = place.partition(":")
+    cls = getattr(import_module(module), attribute)
+    known = [field.name for field in dataclass_fields(cls) if field.init]
+    for field in params:
+        if field not in known:
+            raise InputError(f"Recipe {name!r} has no field {field!r}. {did_you_mean(field, known)}")
     try:
-        made = getattr(import_module(module), attribute)(**{**fields, **params})
+        made = cls(**{**fields, **params})
     except TypeError as error:
         raise InputError(f"Recipe {name!r} cannot be made: {error}.") from error
     assert isinstance(made, Recipe)

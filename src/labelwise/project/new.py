@@ -96,7 +96,8 @@ def new(folder: Path, wish: Wish, progress: Progress | None = None) -> tuple[Pro
     named = check_class_names(_class_names(wish.classes)) if wish.classes else None
     columns = _columns(wish)
     extra = _fields(wish.fields)
-    fair_strategy({"name": wish.strategy, **extra["strategy"]})  # before anything is decoded
+    # Made before anything is decoded: it may be refused.
+    strategy = fair_strategy({"name": wish.strategy, **extra["strategy"]})
     root = wish.images if wish.images is not None else _table(wish).resolve().parent
     tell = None if progress is None else lambda done, total: progress("decode", done, total)
     near = next(place for place in folder.absolute().parents if place.is_dir())
@@ -121,6 +122,12 @@ def new(folder: Path, wish: Wish, progress: Progress | None = None) -> tuple[Pro
                 classes=named,
                 root=root,
                 **common,
+            )
+        if strategy.needs.validation and not len(samples.task.validation):
+            raise InputError(
+                f"{wish.strategy} measures in every round on labelled samples that are kept apart, and there are none: "
+                f"{len(samples.task.given)} samples have a label. With 50 or more a fifth of them measures "
+                "(--validation); label these first, or take another strategy, such as badge or margin."
             )
         pictures = wish.table is None or columns.image is not None
         settings = Settings(
@@ -186,7 +193,7 @@ def _columns(wish: Wish) -> Columns:
 def _recipe(name: str | None, samples: Samples) -> dict[str, Any]:
     pictures = samples.task.data.modalities == ("image",)
     chosen = name or ("cnn" if pictures else "logistic")
-    if not RECIPES[chosen][0].endswith(":TorchRecipe"):
+    if not RECIPES[chosen][0].endswith((":TorchRecipe", ":MultimodalRecipe")):
         return {"name": chosen}
     return {"name": chosen, **_FEW_LABELS, **(_PICTURES if pictures and chosen != "mlp" else {})}
 

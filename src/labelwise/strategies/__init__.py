@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from typing import Any
 
 from labelwise.checks import check_name
-from labelwise.errors import InputError
+from labelwise.errors import InputError, did_you_mean
 from labelwise.strategies.base import Strategy
 
 TABLE: dict[str, str] = {
@@ -106,6 +106,12 @@ def make(name: str, **params: Any) -> Strategy:
     for part in fields(cls) if cls.inner else ():
         if part.name in cls.inner and (part.name in params or part.default is not MISSING):
             params[part.name] = _inner(params.get(part.name, part.default), f"{part.name} of {name!r}")
+    known = [part.name for part in fields(cls) if part.init] if is_dataclass(cls) else []
+    for given in params:
+        if given not in known:
+            raise InputError(
+                f"Strategy {name!r} cannot be made: it has no parameter {given!r}. {did_you_mean(given, known)}"
+            )
     try:
         made = cls(**params)
     except TypeError as error:
