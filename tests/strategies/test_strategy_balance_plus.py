@@ -97,6 +97,21 @@ def test_belief_by_hand():
         belief([0], [np.nan], 2)
 
 
+def test_a_head_that_contradicts_the_fusion_is_asked_first_by_gradients_of_all_heads():
+    pool = pool_of([0.8] * 6, np.linspace(0, 1, 6), np.linspace(0, 1, 6))
+    pool["modal_probs"] = np.tile([0.9, 0.1], (6, 2, 1))
+    pool["embeddings"] = np.ones((6, 2), np.float32)
+    pool["modal_probs"][3, 1] = [0.1, 0.9]
+    strategy = make("rl-mba-plus", batch="gradients")
+    assert strategy.propose(view(pool, 1, strategy.needs), 1, rng("head")).rows.tolist() == [3]
+    pool["present"][3, 1] = False  # what is missing contradicts nothing
+    assert strategy.propose(view(pool, 1, strategy.needs), 1, rng("head")).rows.tolist() != [3]
+    fused = make("rl-mba-plus", space="fused", weights="rebalancing")
+    found = fused.propose(view(pool, 1, fused.needs), 3, rng("head"))
+    assert np.unique(found.rows).size == 3
+    assert sum(found.notes["modality weights"].values()) == pytest.approx(1)
+
+
 def test_bad_parameters_are_refused():
     with pytest.raises(UnknownName, match="equal"):
         make("rl-mba-plus", weights="evn")

@@ -14,6 +14,7 @@ from labelwise.checks import check_name, check_number
 from labelwise.errors import InputError
 from labelwise.functional.arms import belief
 from labelwise.functional.balance import amcb_weights
+from labelwise.functional.batches import joint_gradient_kmeans_pp
 from labelwise.functional.batches.spreading import side_by_side, spread
 from labelwise.functional.contribution import top1_gaps
 from labelwise.functional.scores import smallest_margin
@@ -52,6 +53,8 @@ class RlMbaPlus(Strategy):
 
     Attributes:
         over: candidates for each sample of the batch, at least 1; 1 for no spreading.
+        batch: "spread", or "gradients": k-means++ over the gradients of the fused and all unimodal heads side by side, had the
+            fused guess been the label (ablation: nothing is spread then).
         space: where samples must lie apart: "modalities", or "fused", the embedding that the fused head reads (ablation).
         weights: "equal", "rebalancing" (AMCB with the sign that favours the weaker modality) or "favouring".
         arms: other strategies that the bandit may let ask; none: nothing is learned.
@@ -61,6 +64,7 @@ class RlMbaPlus(Strategy):
     """
 
     over: float = 3.0
+    batch: str = "spread"
     space: str = "modalities"
     weights: str = "equal"
     arms: tuple[Strategy, ...] = ()
@@ -73,6 +77,7 @@ class RlMbaPlus(Strategy):
 
     def __post_init__(self) -> None:
         check_name(self.weights, tuple(WEIGHTS), "weighing of modalities")
+        check_name(self.batch, ("spread", "gradients"), "batch")
         check_name(self.space, ("modalities", "fused"), "space")
         check_number(self.over, "over", 1)
         check_number(self.explore, "explore", 0, 1)
@@ -82,10 +87,11 @@ class RlMbaPlus(Strategy):
 
     @property
     def needs(self) -> Needs:
+        where = {"modal_embeddings"} if self.space == "modalities" else {"embeddings"}
+        if self.batch == "gradients":
+            where = {"modal_embeddings", "embeddings", "modal_probs"}
         own = Needs(
-            frozenset(
-                {"probs", "present", "modal_embeddings" if self.space == "modalities" else "embeddings"}
-            ),
+            frozenset({"probs", "present"} | where),
             validation=frozenset({"probs", "modal_probs", "y"} if WEIGHTS[self.weights] else ()),
         )
         return reduce(
@@ -108,12 +114,19 @@ class RlMbaPlus(Strategy):
         weights = self._weights(view)
         pool = view.pool
         scores = smallest_margin(pool.need("probs"))
-        if self.space == "fused":
-            x = pool.need("embeddings")
+        present = np.asarray(pool.need("present")).astype(bool)
+        parts = pool.modal_embeddings or ()
+        if self.batch == "gradients":
+            z = side_by_side([pool.need("embeddings")], [1.0])
+            heads = [(pool.need("probs"), z)]
+            for m, w in enumerate(weights):
+                z = np.sqrt(w) * side_by_side([parts[m]], [1.0], present=present[:, m, None])
+                heads.append((pool.need("modal_probs")[:, m], z))
+            rows = joint_gradient_kmeans_pp(heads, n, rng)
         else:
-            present = np.asarray(pool.need("present")).astype(bool)
-            x = side_by_side(pool.modal_embeddings or (), weights, present=present)
-        rows = spread(scores, x, n, self.over, rng)
+            alone = self.space == "modalities"
+            x = side_by_side(parts, weights, present=present) if alone else pool.need("embeddings")
+            rows = spread(scores, x, n, self.over, rng)
         notes["modality weights"] = told(modality_names(view, weights.size), weights)
         return Proposal(rows, scores, notes | {"seconds": {"selection": perf_counter() - start}})
 
