@@ -209,14 +209,16 @@ class Campaign:
         if part is None or len(part) == 0:
             return {}, {}
         start = perf_counter()
-        modal = {"modal_probs", "coalitions"}
+        modal = {"modal_probs", "coalitions", "present"}
         known = modal <= self.recipe.gives.validation and len(self.task.data.modalities) <= MOST_EXACT
         names = {"probs"} | (modal if known else set())
         told = predictor.infer(self.task.data, part.ids, frozenset(names), self._phase("measure"))
         metrics = measure(told.need("probs"), part.y, self.task.n_classes)
         contributions = {}
         if told.coalitions is not None:
-            contributions = contribution(told.coalitions, told.need("modal_probs"), part.y)
+            contributions = contribution(
+                told.coalitions, told.need("modal_probs"), part.y, told.need("present")
+            )
             contributions["modalities"] = list(self.task.data.modalities)
         seconds["measure"] = seconds.get("measure", 0.0) + perf_counter() - start
         return metrics, contributions

@@ -164,6 +164,21 @@ def test_contribution_of_two_modalities_by_hand():
     assert found["by class"] == [[1.0, 0.0], [1.0, 0.0]]
 
 
+def test_a_head_is_measured_on_the_samples_that_have_its_modality():
+    y = np.array([0, 0, 1])
+    sure, wrong, nothing = [0.9, 0.1], [0.2, 0.8], [0.5, 0.5]
+    heads = np.array([[sure, nothing], [wrong, nothing], [wrong, nothing]])
+    coalitions = np.stack([heads[:, 0]] * 4, axis=1)
+    there = np.array([[True, False], [False, False], [True, False]])
+    found = contribution(coalitions, heads, y, there)
+    # the first head is right of samples 0 and 2, and nobody asks it of sample 1; nothing has the second modality
+    assert found["accuracy"] == [1.0, 0.5]
+    assert found["by class"] == [[1.0, 0.5], [1.0, 0.5]]
+    assert contribution(coalitions, heads, y)["accuracy"] == pytest.approx([2 / 3, 2 / 3])
+    with pytest.raises(ShapeError, match="present must be bool"):
+        contribution(coalitions, heads, y, there.astype(float))
+
+
 def test_contribution_leaves_out_classes_without_samples_and_refuses_what_does_not_match():
     coalitions = np.full((1, 4, 3), 1 / 3)
     found = contribution(coalitions, np.full((1, 2, 3), 1 / 3), [0])

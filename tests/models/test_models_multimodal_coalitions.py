@@ -104,9 +104,9 @@ def test_a_campaign_keeps_what_each_modality_contributes_away_from_strategies(te
     )
     run(campaign, y)
     part = of_test or task.validation
-    s = campaign.fit().infer(data, part.ids, frozenset({"coalitions", "modal_probs"}))
+    s = campaign.fit().infer(data, part.ids, frozenset({"coalitions", "modal_probs", "present"}))
     fits = campaign.state.fits
-    wanted = contribution(s.coalitions, s.modal_probs, part.y)
+    wanted = contribution(s.coalitions, s.modal_probs, part.y, s.present)
     assert fits[-1].analysis == {**wanted, "modalities": ["sound", "shape", "table"]}
     right = (s.coalitions.argmax(2) == part.y[:, None]).mean(axis=0)
     assert_allclose(sum(fits[-1].analysis["shapley"]), right[-1] - right[0], atol=1e-12)

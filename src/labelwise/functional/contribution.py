@@ -117,13 +117,15 @@ def shapley_sampled(
     return phi / orders
 
 
-def contribution(coalitions: Any, modal_probs: Any, y: Any) -> dict[str, Any]:
+def contribution(coalitions: Any, modal_probs: Any, y: Any, present: Any = None) -> dict[str, Any]:
     """Return what each modality contributes to the accuracy of a fusion, on samples whose labels are known.
 
     Args:
         coalitions: (n, 2^M, C) class probabilities where only a coalition's modalities are read.
         modal_probs: (n, M, C) of the unimodal heads.
         y: (n,) class indices, of at least one sample.
+        present: (n, M) bool, which modalities a sample has; None: all. A head answers nothing of a sample without its
+            modality, and is measured on the others; where there are none it counts as a guess, right once in C.
 
     Returns:
         "accuracy": of each modality's own head, M numbers; "shapley": of the accuracy of the fusion, M numbers that sum
@@ -147,16 +149,21 @@ def contribution(coalitions: Any, modal_probs: Any, y: Any) -> dict[str, Any]:
             f"contribution needs samples with a label each; it has {n} samples, {labels.size} labels."
         )
     phi = shapley((worlds.argmax(axis=2) == labels[:, None]).mean(axis=0))
-    right = (heads.argmax(axis=2) == labels[:, None]).astype(float)
+    there = np.ones((n, m), bool) if present is None else as_array(present, "present")
+    if there.dtype != bool or there.shape != (n, m):
+        raise ShapeError(f"present must be bool of shape {(n, m)}; it is {there.dtype} of {there.shape}.")
+    right = (heads.argmax(axis=2) == labels[:, None]) & there
+    hits, shown = np.zeros((2, c, m))
+    np.add.at(hits, labels, right)
+    np.add.at(shown, labels, there)
     counts = np.bincount(labels, minlength=c)
-    sums = np.zeros((c, m))
-    np.add.at(sums, labels, right)
-    by_class = [(row / count).tolist() if count else None for row, count in zip(sums, counts, strict=True)]
+    by_class = np.divide(hits, shown, out=np.full((c, m), 1 / c), where=shown > 0)
+    alone = np.divide(hits.sum(axis=0), shown.sum(axis=0), out=np.full(m, 1 / c), where=shown.sum(axis=0) > 0)
     return {
-        "accuracy": right.mean(axis=0).tolist(),
+        "accuracy": alone.tolist(),
         "shapley": phi.tolist(),
         "dispersion": float(dispersion(phi)),
-        "by class": by_class,
+        "by class": [row.tolist() if count else None for row, count in zip(by_class, counts, strict=True)],
     }
 
 
