@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from threading import Thread
 
 import pytest
 from typer.testing import CliRunner
 
-from labelwise.bench.bank import BASELINES, baseline_specs, lacking, users, write_bank
+from labelwise.bench import bank
+from labelwise.bench.bank import BASELINES, baseline_specs, lacking, users, usual, write_bank
 from labelwise.bench.places import digests, named, placed
 from labelwise.bench.results import read_run
 from labelwise.bench.run import run, run_file
@@ -96,12 +99,64 @@ def test_a_bank_grows_by_seeds_and_protocols_and_knows_what_it_lacks(tmp_path):
     assert read_bank(path).of(next(iter(banks.scores)), 0).digest == before
 
 
-def test_other_baselines_replace_those_of_their_seed(tmp_path):
+def test_other_baselines_replace_those_of_all_seeds_or_of_none(tmp_path):
     path = tmp_path / "bank.json"
     write_bank(finished(tmp_path, spec(), spec(seed=1)), path)
-    banks = write_bank(finished(tmp_path, spec("margin")), path)
+    before = path.read_text()
+    with pytest.raises(InputError, match=r"different baselines: margin or random\..*same --baselines"):
+        write_bank(finished(tmp_path, spec("margin")), path)
+    assert path.read_text() == before
+    banks = write_bank(finished(tmp_path, spec("margin"), spec("margin", seed=1)), path)
     ((_, scores),) = banks.scores.items()
-    assert {seed: list(names) for seed, names in scores.items()} == {"0": ["margin"], "1": ["random"]}
+    assert {seed: list(names) for seed, names in scores.items()} == {"0": ["margin"], "1": ["margin"]}
+
+
+def test_seeds_are_added_with_the_baselines_of_the_others(tmp_path):
+    banks = write_bank(finished(tmp_path, spec(), spec("margin")), tmp_path / "bank.json")
+    assert usual([spec(seed=8)], banks) == ("margin", "random")
+    assert usual([spec(pool=79)], banks) == usual([spec()], None) == BASELINES
+
+
+def test_two_that_write_at_once_lose_nothing_of_each_other(tmp_path, monkeypatch):
+    """The second begins while the first has read the file and not yet written it."""
+    path, folders = tmp_path / "bank.json", (tmp_path / "a", tmp_path / "b")
+    one, two = finished(folders[0], spec()), finished(folders[1], spec(seed=1))
+    begun, real = [], bank._write
+
+    def slow(*arguments):
+        if not begun:
+            begun.append(Thread(target=write_bank, args=(two, path)))
+            begun[0].start()
+            begun[0].join(timeout=0.3)
+        real(*arguments)
+
+    monkeypatch.setattr(bank, "_write", slow)
+    write_bank(one, path)
+    begun[0].join()
+    ((_, scores),) = read_bank(path).scores.items()
+    assert list(scores) == ["0", "1"]
+
+
+def test_a_bank_knows_nothing_of_the_test_part(tmp_path):
+    """With every test accuracy made another, the file is the same to the byte."""
+    (one,) = finished(tmp_path, spec())
+    write_bank([one], tmp_path / "bank.json")
+    fits = tuple(replace(fit, test=dict.fromkeys(fit.test, -7.0)) for fit in one.state.fits)
+    assert all(fit.test for fit in fits)
+    write_bank([replace(one, state=replace(one.state, fits=fits))], tmp_path / "other.json")
+    assert (tmp_path / "other.json").read_bytes() == (tmp_path / "bank.json").read_bytes()
+
+
+def test_runs_that_are_unfinished_or_of_other_data_make_no_bank(tmp_path):
+    (one,) = finished(tmp_path, spec())
+    opened = one.state.opened
+    begun = replace(one, state=replace(one.state, fresh=True))
+    with pytest.raises(InputError, match="is not finished"):
+        write_bank([begun], tmp_path / "bank.json")
+    other = replace(one, state=replace(one.state, opened=replace(opened, task={**opened.task, "x": 1})))
+    with pytest.raises(InputError, match="data or labelwise changed.*Delete the older runs"):
+        write_bank([one, other], tmp_path / "bank.json")
+    assert not (tmp_path / "bank.json").exists()
 
 
 def test_two_oracles_of_one_protocol_are_refused(tmp_path):
@@ -165,8 +220,8 @@ def test_the_command_runs_the_baselines_and_reads_them_the_next_time(tmp_path, m
     assert done.exit_code == 0, done.output
     assert "Bank: runs/bank.json" in done.output
     text = (tmp_path / "runs" / "bank.json").read_text()
-    ((_, bank),) = json.loads(text)["banks"].items()
-    assert {seed: sorted(names) for seed, names in bank["scores"].items()} == {"4": ["margin", "random"]}
+    ((_, held),) = json.loads(text)["banks"].items()
+    assert {seed: sorted(names) for seed, names in held["scores"].items()} == {"4": ["margin", "random"]}
     assert CliRunner().invoke(app, [*words, "--dry"]).output.count("finished") == 2
     (tmp_path / "runs" / "bank.json").unlink()
     assert CliRunner().invoke(app, words).exit_code == 0

@@ -77,11 +77,17 @@ def test_a_file_that_is_missing_too_large_or_no_json_is_refused(tmp_path):
     with pytest.raises(InputError, match="There is no bank"):
         read_bank(tmp_path / "none.json")
     (tmp_path / "text.json").write_text("[" * 100_000)
-    with pytest.raises(InputError, match="is no bank"):
+    with pytest.raises(InputError, match="is no bank.*Delete it, and `labelwise bank`"):
         read_bank(tmp_path / "text.json")
+    (tmp_path / "text.json").write_text(json.dumps({"format": FORMAT, "banks": list(range(10_000))}))
+    with pytest.raises(InputError) as raised:
+        read_bank(tmp_path / "text.json")
+    assert len(str(raised.value)) < 1000
     with (tmp_path / "large.json").open("wb") as file:
         file.truncate(LARGEST + 1)
-    with pytest.raises(InputError, match="bytes; a bank has up to"):
+    with pytest.raises(
+        InputError, match=r"large.json is no bank: it has [\d,]+ bytes; a bank has up to [\d,]+\. Delete it"
+    ):
         read_bank(tmp_path / "large.json")
     with pytest.raises(InputError, match="cannot be read"):
         read_bank(tmp_path)

@@ -10,13 +10,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from labelwise.bench.places import BANK, named
 from labelwise.bench.results import Run
 from labelwise.bench.spec import Named, Spec
 from labelwise.checks import check_name
 from labelwise.errors import InputError
 from labelwise.strategies import TABLE
-from labelwise.strategies.balance.bank import FORMAT, Banks, read_bank
+from labelwise.strategies.balance.bank import FORMAT, Banks, Scores, read_bank
 
 BASELINES = ("core-gcn", "badge", "bmmal")  # GCNAL, BADGE and BMMAL
 NAME = "bank.json"
@@ -36,7 +38,7 @@ def baseline_specs(specs: Iterable[Spec], baselines: Sequence[str] = BASELINES) 
     """Return one spec for each task, recipe, plan, oracle and baseline, in the order of appearance.
 
     Raises:
-        InputError: a baseline is no strategy, or reads a bank or a policy itself, or there is none.
+        InputError: a baseline is no strategy, or there is none.
     """
     if not baselines:
         raise InputError("A bank needs at least one baseline.")
@@ -59,17 +61,25 @@ def setting(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def lacking(specs: Iterable[Spec], banks: Banks | None) -> tuple[Spec, ...]:
     """Return the specs for whose task, recipe, plan, oracle and seed a file has no scores; all where there is no file."""
+    return tuple(spec for spec in specs if str(spec.plan.seed) not in _held(spec, banks))
+
+
+def usual(specs: Iterable[Spec], banks: Banks | None) -> tuple[str, ...]:
+    """Return the baselines that a file compares the specs' settings with already; GCNAL, BADGE and BMMAL where none.
+
+    A seed that is added to a bank is compared with what its other seeds are compared with.
+    """
+    names = {name for spec in specs for scores in _held(spec, banks).values() for name in scores}
+    return tuple(sorted(names)) or BASELINES
+
+
+def _held(spec: Spec, banks: Banks | None) -> Scores:
+    """Return seed -> strategy -> curve of a spec's task, recipe, plan and oracle; the newest, where data changed."""
     if banks is None:
-        return tuple(specs)
-    seeds = {
-        json.dumps({key: about.get(key) for key in _SHARED}, sort_keys=True): banks.scores[protocol]
-        for protocol, about in banks.about.items()
-    }
-    return tuple(
-        spec
-        for spec in specs
-        if str(spec.plan.seed) not in seeds.get(json.dumps(setting(spec.values()), sort_keys=True), {})
-    )
+        return {}
+    mine = setting(spec.values())
+    found = [p for p, about in banks.about.items() if {key: about.get(key) for key in _SHARED} == mine]
+    return banks.scores[found[-1]] if found else {}
 
 
 def known(path: Path) -> Banks | None:
@@ -88,9 +98,18 @@ def write_bank(runs: Sequence[Run], path: Path) -> Banks:
 
     Raises:
         InputError: a run is unfinished or has no validation accuracy, runs of one setting differ in their protocol,
-            two settings share a protocol, or the file is there and no bank.
+            two settings share a protocol, seeds of a protocol would have other baselines than the rest, or the file is
+            there and no bank.
         OSError: it cannot be written.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(
+        path.with_name(f".{path.name}.lock")
+    ):  # two that write at once lose nothing of each other's
+        return _write_bank(runs, path)
+
+
+def _write_bank(runs: Sequence[Run], path: Path) -> Banks:
     banks: dict[str, dict[str, Any]] = {}
     if (before := known(path)) is not None:
         for protocol, scores in before.scores.items():
@@ -107,9 +126,8 @@ def write_bank(runs: Sequence[Run], path: Path) -> Banks:
                 f"changed between them. Delete the older runs in {run.path.parent}."
             )
         bank = banks.setdefault(protocol, {"about": {}, "scores": {}})
-        if (
-            bank["about"] and bank["about"].get("oracle") != about["oracle"]
-        ):  # the one thing no protocol tells
+        # the one thing that no protocol tells
+        if bank["about"] and bank["about"].get("oracle") != about["oracle"]:
             raise InputError(
                 f"{path} has a bank of protocol {protocol} already, with another oracle ({bank['about'].get('oracle')}, "
                 f"now {about['oracle']}): write the two to two files."
@@ -121,6 +139,11 @@ def write_bank(runs: Sequence[Run], path: Path) -> Banks:
         bank["about"] = about | {"labelwise": version("labelwise")}
     for bank in banks.values():
         seeds = sorted(bank["scores"], key=int)
+        if len(against := {tuple(sorted(bank["scores"][seed])) for seed in seeds}) > 1:
+            raise InputError(
+                f"Seeds of one protocol would be compared with different baselines: {' or '.join(map(', '.join, sorted(against)))}. "
+                f"Give the same --baselines to all of them, or another file to these; {path} stays as it is."
+            )
         bank["scores"] = {seed: dict(sorted(bank["scores"][seed].items())) for seed in seeds}
     _write(path, json.dumps({"format": FORMAT, "banks": banks}, indent=1, allow_nan=False) + "\n")
     return read_bank(path)
@@ -148,7 +171,6 @@ def _curve(run: Run) -> dict[str, float]:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
         with draft.open("w", encoding="utf-8") as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
@@ -87,7 +88,7 @@ def begun_with(policy: Path, folder: Path) -> str:
     name = f"{hashlib.sha256(policy.read_bytes()).hexdigest()[:12]}.policy"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / name).exists():
-        draft = folder / f".{name}.draft"
+        draft = folder / f".{name}.{os.getpid()}.draft"
         shutil.copyfile(policy, draft)
         draft.replace(folder / name)
     return name

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from labelwise.cli.running import build_bank
+from labelwise.cli.running import build_bank, counted
 
 
 def bank_command(
@@ -63,7 +63,7 @@ def bank_command(
         raise InputError("Give a TOML file or --protocol NAME, one of the two.")
     bench = read_bench(grid if grid is not None else find(protocol or ""), scale, only or ())
     where = folder or Path("runs") / as_folder(bench.name)
-    against = [name.strip() for name in baselines.split(",") if name.strip()]
+    against = tuple(dict.fromkeys(name.strip() for name in baselines.split(",") if name.strip()))
     chosen = users(bench.specs) or bench.specs
     names = tuple(dict.fromkeys(n for spec in chosen for n in named(spec.strategy.params, BANK))) or (NAME,)
     if out is None and any(Path(name).name != name for name in names):
@@ -79,4 +79,5 @@ def bank_command(
     for path in [out] if out is not None else [where / name for name in names]:
         mine = chosen if out is not None else users(chosen, path.name) or chosen
         made = build_bank(mine, where, path, against, jobs, bench.name)
-        typer.echo(f"{len(made.scores)} protocols, {len(against)} baselines. Bank: {path}")
+        told = f"{counted(len(made.scores), 'protocol')}, compared with {', '.join(against)}"
+        typer.echo(f"{told}. Bank: {path}")

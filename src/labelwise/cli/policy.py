@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labelwise.cli.running import command_line, see_to_files
+from labelwise.cli.running import command_line, counted, see_to_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ def train_command(
             bought += spec.plan.budget
             policy = kept(done, where)
     kept(done, where, out)
-    typer.echo(f"{episodes} episodes. Policy: {out}")
+    typer.echo(f"{counted(episodes, 'episode')}. Policy: {out}")
 
 
 @policy_app.command("show", no_args_is_help=True)

@@ -24,6 +24,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 def run_all(specs: Sequence[Spec], folder: Path, jobs: int, name: str) -> None:
     """Run what is not finished, with one bar for all runs.
 
@@ -121,7 +125,7 @@ def see_to_files(everything: Sequence[Spec], folder: Path, jobs: int, name: str)
     """
     import typer
 
-    from labelwise.bench.bank import BASELINES, known, lacking, users
+    from labelwise.bench.bank import known, lacking, users, usual
     from labelwise.bench.launch import is_finished
     from labelwise.bench.places import BANK, POLICY, named
     from labelwise.errors import InputError, StoreError
@@ -139,16 +143,18 @@ def see_to_files(everything: Sequence[Spec], folder: Path, jobs: int, name: str)
             )
     for bank in dict.fromkeys(one for spec in specs for one in named(spec.strategy.params, BANK)):
         path = folder / bank
-        missing = lacking(users(specs, bank), known(path))
+        there = known(path)
+        missing = lacking(users(specs, bank), there)
         if not missing:
             continue
         if Path(bank).name != bank:  # a file from a stranger must not choose what is written where
             raise InputError(
-                f"{path} is not there, or lacks scores of {len(missing)} runs. Make it: labelwise bank FILE "
+                f"{path} is not there, or lacks the scores for {counted(len(missing), 'run')}. Make it: labelwise bank FILE "
                 f"--folder {shlex.quote(str(folder))} --out {shlex.quote(str(path))}"
             )
+        against = usual(missing, there)
         typer.echo(
-            f"{path} lacks what {len(missing)} runs are compared with: running {', '.join(BASELINES)} first.",
+            f"{path} lacks what {counted(len(missing), 'run')} would be compared with: running {', '.join(against)} first.",
             err=True,
         )
-        build_bank(missing, folder, path, BASELINES, jobs, name)
+        build_bank(missing, folder, path, against, jobs, name)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from labelwise.errors import InputError
 
 FORMAT = "labelwise-bank/1"
 CURE = "`labelwise bank` makes one; see docs/compare.md"
+AFRESH = "Delete it, and `labelwise bank` makes it afresh from the runs beside it"
 LARGEST = 2**26  # bytes; a bank of a hundred protocols and seeds has a few million
 
 # seed -> strategy -> labels of the fit -> validation accuracy
@@ -79,7 +81,7 @@ class Banks:
         if protocol not in self.scores:
             raise InputError(
                 f"{self.path} holds no bank of protocol {protocol}: recipe, data or plan are not those that it was "
-                f"made with. It holds {', '.join(self.scores) or 'none'}. {CURE}."
+                f"made with (it holds {len(self.scores)} others). {CURE}."
             )
         seeds = self.scores[protocol]
         if str(seed) not in seeds:
@@ -103,17 +105,18 @@ def read_bank(path: str | Path) -> Banks:
     """
     file = Path(path)
     try:
-        if file.stat().st_size > LARGEST:
-            raise InputError(f"{file} has {file.stat().st_size:,} bytes; a bank has up to {LARGEST:,}.")
-        content = json.loads(file.read_text(encoding="utf-8"))
+        size = file.stat().st_size
+        content = json.loads(file.read_text(encoding="utf-8")) if size <= LARGEST else None
     except FileNotFoundError as error:
         raise InputError(f"There is no bank {file}: {CURE}.") from error
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:  # JSON and text that cannot be read are ValueErrors
-        raise InputError(f"{file} is no bank: {error}. {CURE}.") from error
+        raise InputError(f"{file} is no bank: {error}. {AFRESH}.") from error
+    if size > LARGEST:
+        raise InputError(f"{file} is no bank: it has {size:,} bytes; a bank has up to {LARGEST:,}. {AFRESH}.")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f'{file} is no bank: it must be a JSON object with "format": {FORMAT!r}. {CURE}.')
+        raise InputError(f'{file} is no bank: it must be a JSON object with "format": {FORMAT!r}. {AFRESH}.')
     about, scores = {}, {}
     for protocol, bank in _table(content.get("banks"), file, "banks").items():
         held = _table(bank, file, protocol)
@@ -134,23 +137,23 @@ def _scores(value: Any, file: Path, where: str) -> dict[str, dict[str, dict[str,
                 right = type(accuracy) in (int, float) and isfinite(accuracy) and 0 <= accuracy <= 1
                 if not right:
                     raise InputError(
-                        f"{file}: {where}.{seed}.{name}.{n} must be an accuracy in [0, 1]; it is {accuracy!r}."
+                        f"{file}: {where}.{seed}.{name}.{n} must be an accuracy in [0, 1]; it is {short(accuracy)}. {AFRESH}."
                     )
             if not points:
-                raise InputError(f"{file}: {where}.{seed}.{name} holds no accuracy.")
+                raise InputError(f"{file}: {where}.{seed}.{name} holds no accuracy. {AFRESH}.")
             found[seed][name] = dict(points)
         if not found[seed]:
-            raise InputError(f"{file}: {where}.{seed} holds no strategy.")
+            raise InputError(f"{file}: {where}.{seed} holds no strategy. {AFRESH}.")
     return found
 
 
 def _table(value: Any, file: Path, where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise InputError(f"{file}: {where} must be an object; it is {value!r}.")
+        raise InputError(f"{file}: {where} must be an object; it is {short(value)}. {AFRESH}.")
     return value
 
 
 def _whole(text: str, file: Path, where: str) -> None:
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(text) <= 20 and str(int(text)) == text):
-        raise InputError(f"{file}: {where} must have whole numbers as keys; it has {text!r}.")
+        raise InputError(f"{file}: {where} must have whole numbers as keys; it has {short(text)}. {AFRESH}.")
