@@ -18,7 +18,6 @@ from labelwise.functional.contribution import (
     dispersion,
     shapley,
     shapley_sampled,
-    top1_gaps,
 )
 from labelwise.seeds import generator
 
@@ -118,12 +117,6 @@ def test_sampled_values_come_close_and_are_efficient_and_ask_each_coalition_once
     assert_allclose(shapley_sampled(lambda mask: v[mask], 5, 3, generator(1)), few)
 
 
-def test_gaps_of_accuracy_by_hand():
-    modal = np.array([[[0.9, 0.1], [0.1, 0.9]], [[0.2, 0.8], [0.4, 0.6]]])  # head 1 says 0 1, head 2 says 1 1
-    fused = np.array([[0.6, 0.4], [0.7, 0.3]])  # 0 0
-    assert_allclose(top1_gaps(modal, fused, [0, 1]), [1 - 0.5, 0.5 - 0.5])
-
-
 def test_what_is_wrong_is_said():
     with pytest.raises(
         ShapeError, match=r"values must have shape \(..., 2\^M\) with M >= 1; it has shape \(3,\)"
@@ -145,8 +138,6 @@ def test_what_is_wrong_is_said():
         shapley_sampled(lambda mask: np.nan, 2, 1, generator(0))
     with pytest.raises(InputError, match="orders must be a whole number of at least 1"):
         shapley_sampled(float, 2, 0, generator(0))
-    with pytest.raises(ShapeError, match=r"modal_probs must have shape \(n, M, C\)"):
-        top1_gaps(np.ones((2, 2)), np.ones((2, 1)), [0, 0])
 
 
 def test_contribution_of_two_modalities_by_hand():

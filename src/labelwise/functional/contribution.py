@@ -1,4 +1,4 @@
-"""How much each modality contributes: accuracy gaps, Shapley values, and how uneven they are."""
+"""How much each modality contributes: Shapley values, and how uneven they are."""
 
 from __future__ import annotations
 
@@ -11,35 +11,9 @@ from numpy.typing import NDArray
 
 from labelwise.checks import as_array, as_labels, check_count, check_shape
 from labelwise.errors import InputError, ShapeError
-from labelwise.functional.metrics import accuracy
 
 Floats = NDArray[np.float64]
 MOST_EXACT = 10  # modalities: more have too many coalitions to ask about every one
-
-
-def top1_gaps(modal_probs: Any, probs: Any, y: Any) -> Floats:
-    """Return Δ_m = accuracy of modality m's own head - accuracy of the fused head, (M,).
-
-    Args:
-        modal_probs: (n, M, C) of the unimodal heads.
-        probs: (n, C) of the fused head.
-        y: (n,) class indices.
-
-    Returns:
-        (M,) in [-1, 1]; negative where fusion beats the modality alone.
-
-    Raises:
-        ShapeError: shapes do not match.
-        DistributionError: a row is no distribution.
-        InputError: a label is out of range, or there is no sample.
-
-    Source:
-        RL-MBA, adaptive modality contribution balancing.
-    """
-    heads = as_array(modal_probs, "modal_probs")
-    check_shape(heads, "modal_probs", ("n", "M", "C"), (None, None, None))
-    fused = accuracy(probs, y)
-    return np.array([accuracy(heads[:, m], y) - fused for m in range(heads.shape[1])])
 
 
 def shapley(values: Any) -> Floats:

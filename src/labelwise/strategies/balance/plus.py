@@ -13,10 +13,9 @@ import numpy as np
 from labelwise.checks import check_name, check_number
 from labelwise.errors import InputError
 from labelwise.functional.arms import belief
-from labelwise.functional.balance import amcb_weights
+from labelwise.functional.balance import amcb_weights, modality_gaps
 from labelwise.functional.batches import joint_gradient_kmeans_pp
 from labelwise.functional.batches.spreading import side_by_side, spread
-from labelwise.functional.contribution import top1_gaps
 from labelwise.functional.scores import smallest_margin
 from labelwise.signals import Needs, View
 from labelwise.strategies.balance.notes import modality_names, told
@@ -92,7 +91,7 @@ class RlMbaPlus(Strategy):
             where = {"modal_embeddings", "embeddings", "modal_probs"}
         own = Needs(
             frozenset({"probs", "present"} | where),
-            validation=frozenset({"probs", "modal_probs", "y"} if WEIGHTS[self.weights] else ()),
+            validation=frozenset({"probs", "modal_probs", "present", "y"} if WEIGHTS[self.weights] else ()),
         )
         return reduce(
             lambda a, b: Needs(a.pool | b.pool, a.labelled | b.labelled, a.validation | b.validation),
@@ -136,7 +135,7 @@ class RlMbaPlus(Strategy):
         if not sign or not len(view.validation):
             return np.full(m, 1 / m)
         held = view.validation
-        gaps = top1_gaps(held.need("modal_probs"), held.need("probs"), held.need("y"))
+        gaps = modality_gaps(*(held.need(name) for name in ("modal_probs", "probs", "y", "present")))
         return amcb_weights(gaps, sign=sign)
 
     def _arm(self, rng: np.random.Generator) -> tuple[int, dict[str, Any]]:
