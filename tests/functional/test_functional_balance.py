@@ -107,3 +107,16 @@ def test_wrong_shapes_are_refused(values):
 def test_values_out_of_range_are_refused(values, settings, words):
     with pytest.raises(InputError, match=words):
         amcb_weights(values, **settings)
+
+
+def test_gaps_measure_a_head_on_the_samples_that_have_its_modality():
+    sure, wrong, nothing = [0.9, 0.1], [0.2, 0.8], [0.5, 0.5]
+    heads = np.array([[sure, nothing, nothing], [wrong, wrong, nothing], [nothing, wrong, nothing]])
+    fused, y = np.array([sure, sure, wrong]), [0, 0, 1]
+    there = np.array([[True, False, False], [True, True, False], [False, True, False]])
+    # fusion: always right; head 1: right of sample 0, wrong of 1; head 2: wrong of 1, right of 2; nobody has the third: 1 / C
+    assert_allclose(modality_gaps(heads, fused, y, there), np.full(3, 0.5) - 1)
+    # where all is there, a head that answers nothing guesses the first class
+    assert_allclose(modality_gaps(heads, fused, y, np.ones((3, 3), bool)), np.array([1, 2, 2]) / 3 - 1)
+    with pytest.raises(ShapeError, match="present must be bool"):
+        modality_gaps(heads, fused, y, there.astype(int))
