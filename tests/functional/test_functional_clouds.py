@@ -11,7 +11,13 @@ from numpy.testing import assert_allclose
 
 from labelwise.errors import InputError
 from labelwise.functional import clouds as module
-from labelwise.functional.clouds import euclidean_costs, gaussian_distance, nearest_cloud, transport_cost
+from labelwise.functional.clouds import (
+    euclidean_costs,
+    gaussian_distance,
+    nearest_cloud,
+    softened_bounds,
+    transport_cost,
+)
 from labelwise.functional.transport import gaussian_wasserstein, wasserstein
 from labelwise.seeds import generator
 
@@ -190,3 +196,29 @@ def test_an_overlapping_cloud_is_not_taken_for_the_nearest_by_its_bound():
     assert w1(left, right) == pytest.approx(9 * 6 / 8)
     assert nearest_cloud(left, [right, left + 5]) == 1
     assert nearest_cloud(left, [right, left + 7]) == 0
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "n, m, offset", [(90, 100, 0.0), (200, 45, 0.3), (1, 9, 2.0), (8, 1, 2.0), (30, 30, None)]
+)
+def test_softened_bounds_hold_what_the_transport_costs(kind, n, m, offset):
+    rng = generator(0, "tests", "clouds", "softened", n)
+    x = rng.normal(size=(n, 20))
+    y = x if offset is None else rng.normal(size=(m, 20)) + offset
+    costs = euclidean_costs(x, y)
+    exact = transport_cost(costs)
+    low, high = softened_bounds(costs.astype(kind), 1e-4)
+    assert low <= exact <= high
+    if offset is not None:
+        assert high - low < 0.15 * exact  # even plans cost about a third more
+    shortened = np.sqrt(np.maximum(np.square(costs) - 0.5, 0)).astype(kind)
+    low, high = softened_bounds(shortened, 0.5)
+    assert low <= exact <= high
+
+
+def test_softened_bounds_of_one_place_and_of_outliers_rule_nothing_out():
+    for costs in (np.zeros((3, 4)), np.float32([[0, 1e9], [1e9, 1e-3], [3, 1e9]]), np.diag([1e30, 1, 1e-30])):
+        low, high = softened_bounds(costs, 0.0)
+        exact = transport_cost(costs.astype(np.float64))
+        assert not low > exact and not high < exact
