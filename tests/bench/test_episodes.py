@@ -8,6 +8,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
+from labelwise.bench import episodes
 from labelwise.bench.bank import NAME, baseline_specs, write_bank
 from labelwise.bench.episodes import FIRST_SEED, begun_with, episodes_of, going_on, kept
 from labelwise.bench.results import read_run
@@ -106,14 +107,18 @@ def test_each_episode_goes_on_with_what_the_last_one_learned(tmp_path):
     assert (first["network"]["weight 0"] != load_policy(path)["network"]["weight 0"]).any()
 
 
-def test_the_same_training_finds_its_files_again_and_more_episodes_are_added(tmp_path):
+def test_the_same_training_finds_its_files_again_and_more_episodes_are_added(tmp_path, monkeypatch):
     _, path = trained(episodes_of([spec()], 2), tmp_path)
     before, runs = path.read_bytes(), sorted(one.name for one in tmp_path.glob("*.db"))
     path.unlink()
     assert trained(episodes_of([spec()], 2), tmp_path)[1] == path
     assert path.read_bytes() == before
     assert sorted(one.name for one in tmp_path.glob("*.db")) == runs
+    monkeypatch.setattr(
+        episodes, "version", lambda name: "999"
+    )  # a newer labelwise leaves what began with them whole
     done, _ = trained(episodes_of([spec()], 3), tmp_path)
+    assert path.read_bytes() == before
     assert len(list(tmp_path.glob("*.db"))) == 3 and f"{done[1].id}.policy" == path.name
 
 
@@ -134,9 +139,13 @@ def test_a_run_refuses_a_bank_or_a_policy_that_changed_since_it_began(tmp_path):
     banked(tmp_path, one)
     shutil.copyfile(path, tmp_path / "used")
     assert run(one, tmp_path).state.opened.notes["files"].keys() == {"used", NAME}
+    banked(tmp_path, spec(seed=1))  # another seed beside it is nothing to this run
+    assert run(one, tmp_path).finished
+    (tmp_path / NAME).unlink()
     banked(tmp_path, one, baselines=("margin",))
     with pytest.raises(InputError, match="bank.json is not what it was when this run began"):
         run(one, tmp_path)
+    (tmp_path / NAME).unlink()
     banked(tmp_path, one)
     assert run(one, tmp_path).finished
     shutil.copyfile(next(iter(set(tmp_path.glob("*.policy")) - {path})), tmp_path / "used")
@@ -171,6 +180,9 @@ def test_the_commands_build_the_bank_by_themselves_and_hand_the_policy_on(tmp_pa
     assert done.exit_code == 0, done.output
     assert "running core-gcn, badge, bmmal first" in done.output
     assert run_file(tmp_path / "runs", one).exists()
+    (tmp_path / "runs" / NAME).unlink()  # finished runs need no bank any more
+    done = CliRunner().invoke(app, ["bench", "grid.toml", "-f", "runs", "--no-report"])
+    assert done.exit_code == 0 and not (tmp_path / "runs" / NAME).exists()
     text = (tmp_path / "grid.toml").read_text().replace('bank = "bank.json"', 'reward = "absolute"')
     (tmp_path / "train.toml").write_text(text)
     _, path = trained(episodes_of(read_bench(tmp_path / "train.toml").specs, 2), tmp_path / "episodes")
