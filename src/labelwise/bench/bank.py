@@ -103,9 +103,8 @@ def write_bank(runs: Sequence[Run], path: Path) -> Banks:
         OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(
-        path.with_name(f".{path.name}.lock")
-    ):  # two that write at once lose nothing of each other's
+    # two that write at once lose nothing of each other's
+    with FileLock(path.with_name(f".{path.name}.lock")):
         return _write_bank(runs, path)
 
 
