@@ -79,9 +79,10 @@ class Banks:
             InputError: the file has no bank of this protocol, or none of this seed.
         """
         if protocol not in self.scores:
+            others = ", ".join([*self.scores][:3]) + (", ..." if len(self.scores) > 3 else "")
             raise InputError(
                 f"{self.path} holds no bank of protocol {protocol}: recipe, data or plan are not those that it was "
-                f"made with (it holds {len(self.scores)} others). {CURE}."
+                f"made with; it holds {others or 'none'}. {CURE}."
             )
         seeds = self.scores[protocol]
         if str(seed) not in seeds:
