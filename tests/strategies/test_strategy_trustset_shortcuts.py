@@ -11,7 +11,7 @@ from labelwise.strategies.trustset import cells as module
 from labelwise.strategies.trustset.agent import rehearse
 from labelwise.strategies.trustset.buffer import Stack
 from labelwise.strategies.trustset.cells import Layout, cut, members, merged, moments
-from labelwise.strategies.trustset.episodes import episode, started, to_trusted
+from labelwise.strategies.trustset.episodes import episode
 from labelwise.strategies.trustset.parallel import ahead, allowed_threads, done
 from labelwise.strategies.trustset.reward import RewardNetwork, _products
 
@@ -40,22 +40,6 @@ def test_threads_change_no_reward():
     assert_array_equal(one.rewards, more.rewards)
     with threadpool_limits(1):
         assert allowed_threads() == 1
-
-
-@pytest.mark.parametrize("share", [0.2, 0.5])
-def test_distances_kept_between_rehearsals_are_those_of_each(share, monkeypatch):
-    x = rng("kept").normal(size=(60, 4)).astype(np.float32)
-    trusted = np.isin(np.arange(60), rng("kept members").choice(60, 9, replace=False))
-    table = to_trusted(x, trusted)
-    assert table.shape == (60, 9)
-    for seed in range(5):
-        each, kept = (
-            started(x, trusted, share, LAYOUT, rng("rehearsal", seed), f).finish(1).rewards
-            for f in (lambda: None, lambda: table)
-        )
-        assert_allclose(kept, each, rtol=1e-6)
-    monkeypatch.setattr("labelwise.strategies.trustset.episodes.MOST", 60 * 9 - 1)
-    assert to_trusted(x, trusted) is None
 
 
 def test_rows_are_looked_up_across_parts():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from functools import cache
 from time import perf_counter
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from labelwise.checks import Array
 from labelwise.strategies.trustset.buffer import Buffer
 from labelwise.strategies.trustset.cells import Floats, Layout
-from labelwise.strategies.trustset.episodes import Episode, Started, started, to_trusted
+from labelwise.strategies.trustset.episodes import Episode, Started, started
 from labelwise.strategies.trustset.parallel import ahead, allowed_threads
 from labelwise.strategies.trustset.reward import RewardNetwork, batches
 
@@ -123,17 +122,14 @@ def _lessons(
     so that neither their number nor who is faster changes a digit.
     """
 
-    table = cache(lambda: to_trusted(x, trusted) if layout.distance == "exact" else None)
-
     def begun() -> Iterator[tuple[Started, list[NDArray[np.int64]]]]:
         total = 0
         for _ in range(pairs):
-            one = started(x, trusted, share, layout, rng, table)
+            one = started(x, trusted, share, layout, rng)
             total += one.rewards
             yield one, batches(total, rng, steps=steps, batch=batch)
 
     def finished(many: Iterator[tuple[Started, list[NDArray[np.int64]]]], helpers: int) -> Iterator[Lesson]:
-        table()  # while the first rehearsal is drawn
         for one, draws in many:
             yield one.finish(helpers), draws
 

@@ -14,7 +14,6 @@ from labelwise.strategies.trustset.cells import Cells, Floats, Ids, Layout, begu
 from labelwise.strategies.trustset.parallel import done
 
 NEAREST = 5  # TrustSet members that stand in where a rehearsal's pool has none
-MOST = 2**23  # distances to the TrustSet that are kept between rehearsals, 64 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,23 +74,10 @@ class Started:
     finish: Callable[[int], Episode]
 
 
-def to_trusted(x: Array, trusted: NDArray[np.bool_]) -> Floats | None:
-    """Return the distance from each sample to each of the TrustSet, (l, t); None where they would fill the memory."""
-    return euclidean_costs(x, x[trusted]) if len(x) * int(trusted.sum()) <= MOST else None
-
-
 def started(
-    x: Array,
-    trusted: NDArray[np.bool_],
-    share: float,
-    layout: Layout,
-    rng: np.random.Generator,
-    table: Callable[[], Floats | None] = lambda: None,
+    x: Array, trusted: NDArray[np.bool_], share: float, layout: Layout, rng: np.random.Generator
 ) -> Started:
-    """Draw everything of an `episode`, and leave its distances to whoever finishes it.
-
-    `table` returns what `to_trusted` does: every rehearsal asks for the same distances, so they are found once.
-    """
+    """Draw everything of an `episode`, and leave its distances to whoever finishes it."""
     order = rng.permutation(len(x))
     held = min(max(layout.labelled_clusters, int(share * len(x))), len(x) // 2)
     apart, pool = order[:held], order[held:]
@@ -101,22 +87,19 @@ def started(
     rewarded, work = [], []
     empty = 0
     lost = not inside.any()
-    place = np.cumsum(trusted) - 1  # among the TrustSet
     for rows, those in zip(members(cells.cluster), members(cells.cluster_of), strict=True):
         target = rows[inside[rows]]
         empty += not target.size
         if target.size:
-            target = pool[target]
+            cloud = played[target]
         elif lost:
             everyone = np.flatnonzero(trusted)
             mean = played[rows].mean(axis=0, dtype=np.float64)
             off = np.linalg.norm(x[everyone] - mean, axis=1)
-            target = everyone[np.argsort(off, kind="stable")[:NEAREST]]
+            cloud = x[everyone[np.argsort(off, kind="stable")[:NEAREST]]]
         else:
             continue
-        groups = [drawn(pool[rows[cells.cell[rows] == a]], layout.most_points, rng) for a in those]
-        cloud = target[drawn(np.arange(len(target)), layout.most_points, rng)]
-        work.append(_rewards(x, groups, cloud, place, layout, rng, table))
+        work.append(_rewards(played, rows, cells.cell[rows], those, cloud, layout, rng))
         rewarded.append(those)
     which = np.concatenate(rewarded)
 
@@ -127,25 +110,20 @@ def started(
 
 
 def _rewards(
-    x: Array,
-    groups: list[Ids],
-    target: Ids,
-    place: Ids,
-    layout: Layout,
-    rng: np.random.Generator,
-    table: Callable[[], Floats | None],
+    pool: Array, rows: Ids, cell: Ids, those: Ids, target: Array, layout: Layout, rng: np.random.Generator
 ) -> Callable[[], Floats]:
     """Return what finds minus the distance from each cell of one cluster to the cluster's part of the TrustSet.
 
     Everything random is drawn before it returns.
     """
+    groups = [drawn(rows[cell == a], layout.most_points, rng) for a in those]
+    cloud = target[drawn(np.arange(len(target)), layout.most_points, rng)]
     if layout.distance != "exact":
-        found = np.array([-distance(x[group], x[target], layout.distance, rng) for group in groups])
+        found = np.array([-distance(pool[group], cloud, layout.distance, rng) for group in groups])
         return lambda: found
 
     def transported() -> Floats:
-        known, rows = table(), np.concatenate(groups)  # all costs of the cluster at once
-        costs = euclidean_costs(x[rows], x[target]) if known is None else known[rows][:, place[target]]
+        costs = euclidean_costs(pool[np.concatenate(groups)], cloud)  # one product for the whole cluster
         ends = np.cumsum([group.size for group in groups])[:-1]
         return np.array([-transport_cost(part) for part in np.split(costs, ends)])
 
