@@ -190,7 +190,8 @@ def bralt() -> list[str]:
         ]  # fmt: skip
         lines += [
             f"All but the classifier's own training, with the defaults: |L| = {p['labelled']:,}, a pool of {p['pool']:,}, "
-            f"D = {p['width']}, {p['threads']} threads; seconds, median.", "",
+            f"D = {p['width']}, {p['threads']} threads; seconds, median. "
+            "Rehearsals run beside the network: theirs are the seconds that it waited for them.", "",
             *rows(["classes", *names, "all", "target", "extra MB"], body), origin(p), "",
         ]  # fmt: skip
     if "overhead" in r:
