@@ -24,7 +24,8 @@ from labelwise.models import make
 from labelwise.models.device import seeded, threads
 from labelwise.models.multimodal.network import Told
 from labelwise.models.multimodal.recipe import MultimodalRecipe
-from labelwise.models.objective import TABLE, Setting, begun, wished
+from labelwise.models.objective import TABLE, begun, wished
+from labelwise.models.setting import Setting
 from labelwise.models.torch import load
 from labelwise.models.training import Training, adversary_of, mean_loss, task_loss, train
 from labelwise.objectives.evidential import evidential_loss

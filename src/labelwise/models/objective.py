@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from labelwise.checks import Array, check_count, check_name, check_number
+from labelwise.checks import check_count, check_name, check_number
 from labelwise.errors import InputError, did_you_mean
 from labelwise.functional.ambiguity import Budgets, as_coupling, modality_budget
-from labelwise.functional.coupling import LEAST, copula_correlation
-from labelwise.functional.robust import Floats
+from labelwise.models.setting import COUPLINGS, Gamma, Rho, Setting
 from labelwise.objectives.adversary import Variational
 from labelwise.objectives.robust import (
     MOMENTUM,
@@ -28,78 +25,7 @@ from labelwise.objectives.robust import (
 )
 from labelwise.objectives.tails import Cvar, GroupDro
 
-Rho = float | Mapping[str, float]
-Gamma = str | float | Sequence[Sequence[float]]
-COUPLINGS = ("one", "gaussian_copula")
 GROUPS = ("class",)
-MOST_PAIRS = 2**25  # of numbers of two modalities, whose correlations take 256 MiB
-
-
-@dataclass(frozen=True, eq=False)
-class Setting:
-    """What is known when a fit begins.
-
-    Attributes:
-        n_classes: C.
-        modalities: in the dataset's order; none where the network reads its input as one.
-        there: (n, M) bool, which modalities the training samples have.
-        inputs: () -> M arrays (n, F_m), the training samples as the network reads them; only a measured Γ asks.
-        width: of each modality's embedding.
-        device: where the network is.
-    """
-
-    n_classes: int
-    modalities: tuple[str, ...] = ()
-    there: NDArray[np.bool_] | None = None
-    inputs: Callable[[], Sequence[Array]] | None = None
-    width: int = 1
-    device: torch.device | str = "cpu"
-
-    def radii(self, rho: Rho) -> tuple[float, ...]:
-        """Return ρ_k of each modality; that of a modality which no sample has is 0: it cannot be read, nor move.
-
-        Raises:
-            InputError: a table lacks a modality.
-            UnknownName: it names one that the dataset lacks.
-        """
-        if not isinstance(rho, Mapping):
-            found = [rho] * max(1, len(self.modalities))
-        else:
-            for name in rho:
-                check_name(name, self.modalities, "modality of this dataset")
-            lacks = [name for name in self.modalities if name not in rho]
-            if lacks:
-                raise InputError(
-                    f"objective.rho must name every modality; {', '.join(lacks)} has none. Write 0 for one that does "
-                    "not move."
-                )
-            found = [rho[name] for name in self.modalities]
-        held = (self.there is None or bool(self.there[:, k].any()) for k in range(len(found)))
-        return tuple(float(radius) if has else 0.0 for radius, has in zip(found, held, strict=True))
-
-    def coupling(self, gamma: Gamma) -> Floats:
-        """Return Γ (M, M). What cannot be measured for want of samples is 1, the most there can be."""
-        size = max(1, len(self.modalities))
-        if isinstance(gamma, Sequence) and not isinstance(gamma, str):
-            return as_coupling(gamma, size)
-        found = np.full((size, size), 1.0 if isinstance(gamma, str) else float(gamma))
-        np.fill_diagonal(found, 1)
-        if gamma == "gaussian_copula" and self.inputs is not None and self.there is not None:
-            read = self.inputs()
-            for i in range(size):
-                for j in range(i):
-                    both = self.there[:, i] & self.there[:, j]
-                    if both.sum() >= LEAST:
-                        found[i, j] = found[j, i] = self._measured(read[i], read[j], both, i, j)
-        return found
-
-    def _measured(self, x: Array, y: Array, rows: NDArray[np.bool_], i: int, j: int) -> float:
-        if x.shape[1] * y.shape[1] > MOST_PAIRS:
-            raise InputError(
-                f"objective.gamma='gaussian_copula' compares all {x.shape[1]} numbers of {self.modalities[i]!r} with all "
-                f"{y.shape[1]} of {self.modalities[j]!r}: too many. Give a number, or take 'one'."
-            )
-        return copula_correlation(x[rows], y[rows])
 
 
 @dataclass(frozen=True, kw_only=True)

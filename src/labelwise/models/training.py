@@ -17,7 +17,8 @@ from labelwise.errors import InputError, TrainingError
 from labelwise.models.base import Progress
 from labelwise.models.device import PRECISIONS, autocast, can_fuse, pick_precision
 from labelwise.models.diary import Diary
-from labelwise.models.objective import ERM, Setting, begun, named, settled
+from labelwise.models.objective import ERM, begun, named, settled
+from labelwise.models.setting import Setting
 from labelwise.objectives.losses import super_loss
 from labelwise.objectives.robust import Adversary, Known, robust_mean
 

@@ -31,8 +31,9 @@ from labelwise.models.multimodal.predictor import GIVES, MultimodalPredictor
 from labelwise.models.multimodal.reading import Reading
 from labelwise.models.networks import encoders
 from labelwise.models.networks.encoders import EncoderMaker
-from labelwise.models.objective import Setting, begun
+from labelwise.models.objective import begun
 from labelwise.models.probes import PROBES
+from labelwise.models.setting import Setting
 from labelwise.models.training import Training, mean_of
 from labelwise.models.training import train as run_training  # `fit` has an argument named train
 from labelwise.objectives.evidential import LOSSES, evidential_loss
