@@ -165,7 +165,7 @@ PROBES: dict[str, Probe] = {
 def _sharpness(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return the losses (b,) before and after the step.
 
-    Each sample has weights of its own after its step. Many at once are seven times faster on a network of some ten
+    Each sample has weights of its own after its step. Many at once are several times faster on a network of some ten
     thousand weights (measured), and no faster where the weights of a few samples fill the caches.
     """
     weights = {name: p.detach() for name, p in network.named_parameters() if p.requires_grad}
