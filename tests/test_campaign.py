@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,10 +10,10 @@ import pytest
 import fake
 from labelwise import make
 from labelwise.campaign import Campaign, Plan
-from labelwise.data.base import NOBODY, ArrayDataset, Labelled, Task
+from labelwise.data.base import NOBODY, ArrayDataset, Labelled, Shifted, Task
 from labelwise.describing import describe, differences
 from labelwise.errors import BadAnswer, Conflict, EmptyPool, InputError, MissingSignal
-from labelwise.events import Answered
+from labelwise.events import Answered, to_dict
 from labelwise.oracle import Answer, SimulatedOracle
 from labelwise.seeds import generator
 from labelwise.signals import Needs
@@ -467,3 +467,151 @@ def test_a_policy_that_forgets_stays_forgetful_and_one_that_starts_cold_is_kept(
 def test_a_seed_is_a_whole_number(seed):
     with pytest.raises(InputError, match="seed must be a whole number"):
         generator(seed, "x")
+
+
+# ------------------------------------------------------------------------------------------------- shifts
+
+
+class Spied(ArrayDataset):
+    """A dataset that keeps who read it, and fails while `closed`."""
+
+    closed = False
+
+    def batch(self, ids):
+        assert not self.closed, "only measuring may read a shift"
+        return super().batch(ids)
+
+
+def with_shifts(task=None, by=(0.0, 3.0)):
+    clean = task or fake.task()
+    ids = clean.test.ids[::2]
+    x = clean.data.batch(ids)["table"]
+    return replace(
+        clean,
+        shifts=tuple(
+            Shifted(
+                f"table mean {amount:g}",
+                Spied({"table": x + amount}),
+                Labelled(np.arange(len(ids)), clean.test.y[::2]),
+                "table",
+                "mean",
+                rho={"table": amount},
+                before=ids,
+            )
+            for amount in by
+        ),
+    )
+
+
+def run(task, strategy="margin"):
+    campaign = opened(task=task, strategy=strategy)
+    oracle = SimulatedOracle(fake.truth(), 3)
+    while ids := campaign.ask():
+        campaign.tell(oracle.answer(ids))
+    return campaign
+
+
+def body(event):
+    """An event without the clock."""
+    return {k: v for k, v in to_dict(event).items() if k not in ("at", "seconds")}
+
+
+def test_every_fit_is_measured_on_every_shift_and_on_the_same_samples_before_it():
+    campaign = run(with_shifts())
+    task, predictor = campaign.task, campaign.predictor
+    assert len(campaign.state.fits) > 2
+    assert all(len(fit.analysis["shifts"]["moved"]) == 2 for fit in campaign.state.fits)
+    found = campaign.state.fits[-1].analysis["shifts"]
+    still, moved = found["moved"]
+    assert {k: still[k] for k in ("name", "modality", "kind", "severity", "rho")} == {
+        "name": "table mean 0",
+        "modality": "table",
+        "kind": "mean",
+        "severity": None,
+        "rho": {"table": 0.0},
+    }
+    assert {k: still[k] for k in found["clean"]} == found["clean"]  # a shift by nothing
+    assert found["clean"]["n"] == 15  # every second one of 30 test samples
+    told = predictor.infer(task.shifts[1].data, np.arange(15), frozenset({"probs"})).probs
+    assert moved["accuracy"] == np.mean(told.argmax(axis=1) == task.test.y[::2])
+    assert moved["risk"] != found["clean"]["risk"]
+
+
+@pytest.mark.parametrize("strategy", ["margin", "badge", "random"])
+def test_shifts_change_nothing_but_what_is_said_of_them(strategy):
+    bare, shifted = run(fake.task(), strategy), run(with_shifts(), strategy)
+    one, two = ([body(event) for event in campaign.store.read()] for campaign in (bare, shifted))
+    assert two[0]["task"].pop("shifts") == ["table mean 0", "table mean 3"]
+    for event in two[1:]:
+        if "analysis" in event:
+            event["analysis"].pop("shifts")
+    assert one == two
+
+
+def test_nothing_but_the_measuring_reads_a_shift(monkeypatch):
+    campaign = opened(task=with_shifts())
+    campaign.tell([(i, i % 3) for i in campaign.ask()])
+    monkeypatch.setattr(Spied, "closed", True)
+    campaign.fit()
+    with pytest.raises(AssertionError, match="only measuring"):
+        campaign.ask()
+    monkeypatch.setattr(Campaign, "_stress", lambda *_: {})
+    assert len(campaign.ask()) == 4  # fits, measures the test part, scores and proposes
+    assert campaign.state.fits[-1].test
+
+
+def test_a_task_with_other_shifts_is_another_task():
+    store = MemoryStore()
+    opened(store, task=with_shifts())
+    with pytest.raises(InputError, match="another task"):
+        opened(store, task=fake.task())
+    opened(store, task=with_shifts())
+
+
+def moved(**change):
+    task = fake.task()
+    values = {
+        "name": "table noise 1",
+        "data": ArrayDataset({"table": np.zeros((4, 2))}),
+        "part": Labelled([0, 1], [0, 1]),
+        "modality": "table",
+        "kind": "noise",
+        "severity": 1,
+    }
+    return replace(task, shifts=(Shifted(**{**values, **change}),))
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"name": ""}, "must have a name"),
+        ({"part": NOBODY}, "at least one test sample"),
+        ({"part": Labelled([4], [0])}, r"outside \[0, 4\)"),
+        ({"part": Labelled([3], [7])}, "labels of shift table noise 1"),
+        ({"severity": 6}, "must be 1 to 5; it is 6"),
+        ({"severity": 0}, "at least 1"),
+        ({"rho": {"table": -0.1}}, "rho of table"),
+        ({"before": np.array([212])}, r"shape \(n=2\)"),
+        ({"before": np.array([212, 3])}, "samples of the test part only; sample 3 is none"),
+        ({"data": ArrayDataset({"image": np.zeros((4, 2))})}, "must have the modalities"),
+    ],
+)
+def test_a_wrong_shift_is_refused(change, words):
+    moved()
+    with pytest.raises(ValueError, match=words):
+        moved(**change)
+
+
+def test_shifts_need_names_of_their_own_and_a_test_part():
+    one = moved().shifts[0]
+    with pytest.raises(InputError, match="two are called 'table noise 1'"):
+        replace(fake.task(), shifts=(one, one))
+    with pytest.raises(InputError, match="no test part"):
+        replace(fake.task(), test=None, shifts=(one,))
+
+
+def test_what_shifts_move_is_all_of_the_test_part_unless_they_say_which():
+    assert moved().unmoved() is moved().test or len(moved().unmoved()) == 30
+    two = with_shifts()
+    assert np.array_equal(two.unmoved().ids, two.test.ids[::2])
+    assert np.array_equal(two.unmoved().y, two.test.y[::2])

@@ -34,8 +34,9 @@ MAY: dict[str, set[str]] = {
     "selection": {"errors", "checks", "seeds", "signals", "functional", "strategies", "proposing"},
     "planning": {"errors", "checks", "seeds", "signals", "strategies", "proposing"},
     "campaign": {
-        "errors", "checks", "seeds", "events", "signals", "functional.metrics", "functional.contribution", "oracle",
-        "data.base", "models.base", "store.base", "strategies.base", "describing", "proposing", "telling", "viewing",
+        "errors", "checks", "seeds", "events", "signals", "functional.metrics", "functional.contribution",
+        "functional.stress", "oracle", "data.base", "models.base", "store.base", "strategies.base", "describing",
+        "proposing", "telling", "viewing",
     },
     "bench": {
         "errors", "checks", "seeds", "events", "signals", "functional", "oracle", "data", "models", "store",

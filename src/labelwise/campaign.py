@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import check_count
-from labelwise.data.base import Labelled, Task
+from labelwise.data.base import Dataset, Labelled, Task
 from labelwise.describing import describe, differences, plain
 from labelwise.errors import BadAnswer, Conflict, InputError
 from labelwise.events import Asked, Event, Fitted, Opened, Plan, State, replay
 from labelwise.functional.contribution import MOST_EXACT, contribution
 from labelwise.functional.metrics import measure
+from labelwise.functional.stress import standing
 from labelwise.models.base import Predictor, Progress, Recipe
 from labelwise.oracle import Answer
 from labelwise.proposing import proposed
@@ -150,6 +151,7 @@ class Campaign:
         predictor = self._fit(train, pool, t, stored.get("predictor"), seconds)
         validation, analysis = self._measure(predictor, self.task.validation, seconds)
         test, of_test = self._measure(predictor, self.task.test, seconds)
+        analysis = {**(of_test or analysis), **self._stress(predictor, seconds)}
         # A fit of this very round was there before: a correction came after the end, and the outcome was heard then.
         if state.fits and state.asks and state.fits[-1].round < t:
             start = perf_counter()
@@ -169,9 +171,7 @@ class Campaign:
             seconds["propose"] = perf_counter() - start
             events.append(self._asked(t, candidates, proposal))
         fit = {k: float(v) for k, v in predictor.notes.items()}
-        fitted = Fitted(
-            t, len(train), state.seen, validation, test, fit, seconds, _now(), of_test or analysis
-        )
+        fitted = Fitted(t, len(train), state.seen, validation, test, fit, seconds, _now(), analysis)
         events.insert(0, fitted)
         return events, self._learned(stored, predictor)
 
@@ -222,6 +222,21 @@ class Campaign:
             contributions["modalities"] = list(self.task.data.modalities)
         seconds["measure"] = seconds.get("measure", 0.0) + perf_counter() - start
         return metrics, contributions
+
+    def _stress(self, predictor: Predictor, seconds: dict[str, float]) -> dict[str, Any]:
+        """Return {"shifts": how the predictor stands before and after each shift}; {} where the task has none."""
+        if not self.task.shifts:
+            return {}
+        start = perf_counter()
+
+        def stands(data: Dataset, part: Labelled) -> dict[str, Any]:
+            told = predictor.infer(data, part.ids, frozenset({"probs"}), self._phase("measure"))
+            return standing(told.need("probs"), part.y)
+
+        clean = stands(self.task.data, self.task.unmoved())
+        moved = [{**shift.facts(), **stands(shift.data, shift.part)} for shift in self.task.shifts]
+        seconds["measure"] = seconds.get("measure", 0.0) + perf_counter() - start
+        return {"shifts": {"clean": clean, "moved": moved}}
 
     def _start(
         self, pool: NDArray[np.int64], size: int, t: int, cold: bool

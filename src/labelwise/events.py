@@ -83,7 +83,11 @@ class Fitted:
         fit: training diagnostics.
         seconds: wall seconds by phase: fit, measure, infer, learn, propose.
         analysis: what each modality contributes, measured on test data, or on validation data where there are none
-            ({} with one modality); like `test`, no strategy ever sees it.
+            ({} with one modality); like `test`, no strategy ever sees it. Where the task has shifts, "shifts" holds
+            "clean", how the predictor stands on the test samples that they move, as they were, and "moved", the same
+            for each shift in the order of the task, beside its name, modality, kind, severity and rho. To stand is
+            n, accuracy, risk and variance (mean and variance of the loss min(-ln p_y, 13.8)) and worst class (the
+            lowest accuracy of a class).
     """
 
     round: int
