@@ -152,3 +152,48 @@ print("torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def trained(*methods, cases=("one",), seeds=2, **kwargs):
+    """Runs of a protocol whose methods are ways to train, and their cases."""
+    runs, named = [], {}
+    for case in cases:
+        for method, recipe in methods:
+            for seed in range(seeds):
+                made = run("random", seed, (0.9,), start=30, recipe=recipe, task={"a": len(case)}, **kwargs)
+                runs.append(made)
+                named[made.id] = {"set": case, "method": method}
+    return runs, named
+
+
+MULTI = {"name": "multimodal", "width": 8}
+WAYS = (
+    ("erm", MULTI),
+    ("mmdro", {**MULTI, "objective": {"name": "mmdro", "rho": 0.1}}),
+    ("late", {**MULTI, "fusion": "mean"}),
+    ("dropped", {**MULTI, "modality_dropout": 0.3}),
+)
+
+
+def test_ways_to_train_are_methods_of_one_setting_where_a_protocol_says_so():
+    runs, cases = trained(*WAYS, cases=("one", "three"))
+    first, second = compare(runs, cases).settings
+    assert (first.title, second.title) == ("one", "three")
+    assert {s.name for s in first.strategies} == {"erm", "mmdro", "late", "dropped"}
+    assert first.reference == "erm" and first.pair("mmdro", "final").seeds == (0, 1)
+    assert first.shared["recipe"] == MULTI
+    assert not any("weakest" in line for line in first.detail)
+    # without a protocol nobody says what is a method: recipes are settings, as ever
+    assert len(compare(runs).settings) == 8
+
+
+def test_recipes_that_differ_in_more_than_training_stay_apart():
+    found = group(*trained(("erm", MULTI), ("wide", {**MULTI, "width": 16, "objective": "mmdro"})))
+    assert [list(one.runs) for one in found] == [["random"], ["random"]]
+
+
+def test_a_method_that_trains_in_two_ways_loses_no_run():
+    runs, cases = trained(("erm", MULTI), ("both", dict(WAYS[1][1])), seeds=1)
+    more, other = trained(("both", {**MULTI, "objective": "dual"}), seeds=1)
+    found = group(runs + more, cases | other)
+    assert sum(len(mine) for one in found for mine in one.runs.values()) == 3

@@ -14,6 +14,8 @@ from labelwise.signals import Needs
 from labelwise.strategies import make as make_strategy
 
 DRAWS = "draws"  # how often a trained classifier answers: no part of it
+# How a network is trained, which a method of a protocol may choose by itself.
+TRAINED = ("objective", "fusion", "modality_dropout")
 _PARTS = ("pool", "labelled", "validation")
 
 
@@ -85,6 +87,11 @@ def _more(gives: Needs, less: Needs) -> frozenset[str]:
     )
 
 
+def untrained(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a spec writes of a recipe apart from how its network is trained."""
+    return {key: value for key, value in recipe.items() if key not in TRAINED}
+
+
 def needs_companion(strategy: Mapping[str, Any], recipe: Classifier) -> bool:
     """Return True if a strategy reads what the recipe's companion says."""
     needs = _needs(strategy)
@@ -151,6 +158,8 @@ def shared_recipe(recipes: Sequence[Classifier]) -> Mapping[str, Any]:
     first = recipes[0]
     if all(recipe.recipe == first.recipe for recipe in recipes):
         return first.recipe
+    if all(untrained(recipe.recipe) == untrained(first.recipe) for recipe in recipes):
+        return untrained(first.recipe)
     plain = next((recipe for recipe in recipes if recipe.plain), None)
     if plain is None:
         return first.written

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from labelwise.bench.findings import Comparison, Crossing, Pair, Point, Reach, Setting, Summary
-from labelwise.bench.names import REFERENCE, Cases
+from labelwise.bench.names import REFERENCES, Cases
 from labelwise.bench.penalty import penalty
 from labelwise.bench.results import Run
 from labelwise.bench.settings import Group, RunCurve, curve_of, group
@@ -53,7 +53,7 @@ def _setting(found: Group) -> Setting:
     curves = {name: [curve_of(run, part) for run in runs] for name, runs in found.compared.items()}
     areas = {name: [_area(curve, span) for curve in mine] for name, mine in curves.items()}
     order = sorted(curves, key=lambda name: (-float(np.mean(areas[name])), name))
-    reference = REFERENCE if REFERENCE in curves else order[-1]
+    reference = next((name for name in REFERENCES if name in curves), order[-1])
     named, relative = _targets(curves, order[0], span)
     target = _common_target(curves, {order[0], reference}, (*named, *relative), span)
     shown = sorted({*named[-2:], *relative, *([] if target is None else [target])})

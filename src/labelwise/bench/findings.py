@@ -125,7 +125,8 @@ class Setting:
     Attributes:
         key, title, shared, part, span, preliminary, caveats: see `settings.Group`.
         strategies: best area first.
-        reference: what the others are compared with: random, or the weakest where there is no random run.
+        reference: what the others are compared with: random, or plain training (erm), or the weakest where there is
+            neither.
         target: accuracy for labels-to-reach comparisons; None where not every run of best and reference reaches one.
         pairs: every strategy against the reference, and the best against the second, in every measure.
         bold: measure -> the best strategy if it is clearly better than the second, else None.

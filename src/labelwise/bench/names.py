@@ -8,12 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labelwise.bench.axes import METHOD
+from labelwise.bench.classifiers import TRAINED
 from labelwise.bench.results import Run
 from labelwise.errors import InputError
 from labelwise.strategies import make
 from labelwise.strategies.cheating import cheats
 
 REFERENCE = "random"
+REFERENCES = (
+    REFERENCE,
+    "erm",
+)  # what others are compared with, the first that there is: random picks, plain training
 CHEATS = "cheats: knows the pool's labels"  # marks a strategy in every table; no verdict rests on such a one
 
 Cases = Mapping[str, Mapping[str, str]]  # run id -> axis -> case
@@ -39,17 +44,22 @@ def _cheats(named: Mapping[str, Any]) -> bool:
 def method_labels(runs: Sequence[Run], cases: Cases) -> list[str]:
     """Return what the strategy of each run of a setting is called: its case, or else its name and parameters.
 
-    Random is random whatever its case is called. Where one case holds several strategies, or a case is called like another
-    strategy, both are said: no two strategies share a name.
+    Random is random whatever its case is called, unless cases pick alike and train differently. Where one case holds
+    several strategies, or a case is called like another strategy, both are said: no two strategies share a name.
     """
     plain = [strategy_label(run.spec) for run in runs]
     named = [cases.get(run.id, {}).get(METHOD) for run in runs]
+    trained = {
+        json.dumps({key: run.spec["recipe"].get(key) for key in TRAINED}, sort_keys=True)
+        for run, label in zip(runs, plain, strict=True)
+        if label == REFERENCE
+    }
     held: dict[str, set[str]] = {}
     for run, case in zip(runs, named, strict=True):
         held.setdefault(case or "", set()).add(json.dumps(run.spec["strategy"], sort_keys=True))
     made = []
     for label, case in zip(plain, named, strict=True):
-        if case is None or label == REFERENCE:
+        if case is None or (label == REFERENCE and len(trained) == 1):
             made.append(label)
         elif len(held[case]) > 1:
             made.append(f"{case}: {label}")

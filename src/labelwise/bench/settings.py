@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labelwise.bench import classifiers
+from labelwise.bench.axes import METHOD
 from labelwise.bench.names import REFERENCE, Cases, method_labels, setting_titles, strategy_label
 from labelwise.bench.results import Run
 from labelwise.errors import InputError
@@ -103,7 +104,7 @@ def group(runs: Iterable[Run], cases: Cases | None = None) -> tuple[Group, ...]:
         unique.setdefault(run.id, run)
     if not unique:
         raise InputError("A comparison needs at least one run; it was given none.")
-    settings = _settings(list(unique.values()))
+    settings = _settings(list(unique.values()), cases or {})
     shared = [_shared(members) for members in settings]
     titles = setting_titles(settings, shared, cases or {})
     made = []
@@ -119,11 +120,16 @@ def group(runs: Iterable[Run], cases: Cases | None = None) -> tuple[Group, ...]:
     return tuple(made)
 
 
-def _settings(runs: Sequence[Run]) -> list[list[Run]]:
+def _settings(runs: Sequence[Run], cases: Cases) -> list[list[Run]]:
     """Return the runs that may be compared with one another, setting by setting, in the order of appearance."""
     several = len({json.dumps(run.spec["recipe"], sort_keys=True) for run in runs}) > 1
     families: dict[str, list[Run]] = {}
+    for key, members in _by_case(runs, cases).items() if several else ():
+        families[key] = members
+    of_methods = {run.id for members in families.values() for run in members}
     for run in runs:
+        if run.id in of_methods:
+            continue
         values = shared_part(run.spec)
         if several:
             values["recipe"] = classifiers.classifier(run.spec["recipe"]).values
@@ -140,6 +146,28 @@ def _settings(runs: Sequence[Run]) -> list[list[Run]]:
             found.append(members)
     place = {run.id: k for k, run in enumerate(runs)}
     return sorted(found, key=lambda members: place[members[0].id])
+
+
+def _by_case(runs: Sequence[Run], cases: Cases) -> dict[str, list[Run]]:
+    """Return the settings whose methods are ways to train: runs of a protocol that differ in these, one for each method."""
+    families: dict[str, list[Run]] = {}
+    for run in runs:
+        mine = cases.get(run.id, {})
+        if METHOD in mine:
+            values = shared_part(run.spec)
+            values["recipe"] = classifiers.untrained(run.spec["recipe"])
+            values["cases"] = {axis: case for axis, case in mine.items() if axis != METHOD}
+            families.setdefault(json.dumps(values, sort_keys=True), []).append(run)
+    found = {}
+    for key, members in families.items():
+        trained: dict[str, set[str]] = {}
+        for run in members:
+            trained.setdefault(cases[run.id][METHOD], set()).add(
+                json.dumps(run.spec["recipe"], sort_keys=True)
+            )
+        if len(set().union(*trained.values())) > 1 and max(map(len, trained.values())) == 1:
+            found[key] = members
+    return found
 
 
 def _recipes(members: Sequence[Run]) -> list[classifiers.Classifier]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from labelwise.bench.findings import Pair, Setting, Summary
-from labelwise.bench.names import CHEATS, REFERENCE
+from labelwise.bench.names import CHEATS, REFERENCE, REFERENCES
 
 
 def percent(value: float, places: int = 1) -> str:
@@ -111,7 +111,7 @@ def _say(setting: Setting) -> tuple[str, str, list[str]]:
             [f"There is nothing to compare {best.name} with: run {REFERENCE} as well."],
         )
     pairs = _areas(setting)
-    if setting.reference != REFERENCE:
+    if setting.reference not in REFERENCES:
         detail.append(
             f"There is no {REFERENCE} run: strategies are compared with the weakest, {setting.reference}."
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from labelwise.bench.findings import Setting, Summary
-from labelwise.bench.names import REFERENCE
+from labelwise.bench.names import REFERENCES
 from labelwise.bench.report.svg import GREY, INK, MUTED, PAPER, figure, render
 
 # Scoring (infer and propose) in warm colours, so that its share of a round is seen at once.
@@ -64,7 +64,7 @@ def learning_curves(
 
     narrow = width < 500
     loud = [
-        s for s in setting.strategies if palette[s.name] != GREY or s.name in (REFERENCE, setting.reference)
+        s for s in setting.strategies if palette[s.name] != GREY or s.name in (*REFERENCES, setting.reference)
     ]
     longest = max(len(clip(s.name, narrow=narrow)) for s in loud)
     right = min((6.6 if narrow else 7.6) * longest + 26, width * 0.42)

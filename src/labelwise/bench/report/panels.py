@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.bench.names import REFERENCE
+from labelwise.bench.names import REFERENCES
 from labelwise.bench.report.figures import axes, bought, clip, in_percent
 from labelwise.bench.report.svg import INK, MUTED, figure, render
 
@@ -59,7 +59,7 @@ def small_multiple(
                 marker="o" if len(x) == 1 else None,  # a line of one point is nothing
                 markersize=4,
                 gid=gid,
-                zorder=3 if strategy != REFERENCE else 2,
+                zorder=3 if strategy not in REFERENCES else 2,
             )
         ax.set_ylim(low, high)
         for strategy, labels in alarms:

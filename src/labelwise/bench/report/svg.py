@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from labelwise.bench.names import REFERENCE
+from labelwise.bench.names import REFERENCES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,10 +30,10 @@ _HOME = {"least-confidence": 0, "margin": 1, "entropy": 2, "largest-margin": 3}
 def colours(names: Sequence[str]) -> dict[str, str]:
     """Return a colour for each strategy, best first: the same name has the same colour wherever it is free.
 
-    Random is grey; beyond six others, the rest are grey as well and drawn thin.
+    Random and plain training are grey; beyond six others, the rest are grey as well and drawn thin.
     """
     given: dict[str, str] = {}
-    coloured = [name for name in names if name != REFERENCE][: len(PALETTE)]
+    coloured = [name for name in names if name not in REFERENCES][: len(PALETTE)]
     free = list(PALETTE)
     for settled in (True, False):
         for name in sorted(coloured):
