@@ -25,7 +25,7 @@ from labelwise.strategies.balance.policy import PolicyNetwork, inputs_of, load_p
 torch = pytest.importorskip("torch")
 LOSS = Loss(0.1, 0.5, 0.5, 0.0, 0.9, 0.1, None)
 STEP = {"lr": 1e-3, "weight_decay": 1e-4, "clip": 1.0}
-OPENED = Opened(Plan(), {}, {"recipe": 1}, {"modalities": ["m0", "m1"]}, {})
+OPENED = Opened(Plan(), {}, {"recipe": 1}, {"modalities": ["m0", "m1"], "validation": 20}, {})
 
 
 def action(t=1, k=12, b=4, reward=None, **changes):
@@ -192,6 +192,19 @@ def test_odd_sizes_and_samples_that_lack_modalities(n, size, modalities, classes
 
 
 # -- rewards -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_campaign_without_validation_labels_is_refused_before_anything_is_bought():
+    bare = replace(OPENED, task={**OPENED.task, "validation": 0})
+    with pytest.raises(InputError, match="Give the task a validation part"):
+        made().begin(bare)
+
+
+@pytest.mark.parametrize("file", (3, "", True))
+def test_a_file_is_named_by_a_text(file):
+    for name in ("bank", "policy"):
+        with pytest.raises(InputError, match=f"{name} must be the name of a file; it is {file!r}"):
+            made(**{name: file})
 
 
 def test_rewards_by_hand(tmp_path):
@@ -548,7 +561,7 @@ def test_a_policy_goes_on_with_other_classes(tmp_path):
 def test_a_policy_for_other_modalities_or_units_is_refused(tmp_path):
     file = tmp_path / "policy.safetensors"
     save_policy(file, played(made(), [0.1]).state_dict())
-    three = replace(OPENED, task={"modalities": ["a", "b", "c"]})
+    three = replace(OPENED, task={**OPENED.task, "modalities": ["a", "b", "c"]})
     for spoil in (lambda s: s.begin(three), lambda s: s.propose(view(modalities=3), 5, rng("m"))):
         with pytest.raises(InputError, match="trained with 2 modalities; these samples have 3"):
             spoil(made(policy=file))

@@ -82,6 +82,16 @@ class Pool:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
+def check_validation(count: int) -> None:
+    """Raise InputError where there is no validation sample."""
+    if not count:
+        raise InputError(
+            "rl-mba measures on validation samples what each modality knows and what a batch bought; there is none. "
+            "Give the task a validation part (validation=0.05 carves a share out of the training part), or `select` "
+            "its arrays as validation=."
+        )
+
+
 def measure_balance(validation: Signals, n_classes: int, looks: Looks) -> Balance:
     """Return what the validation samples say of the model and of its modalities.
 
@@ -89,12 +99,7 @@ def measure_balance(validation: Signals, n_classes: int, looks: Looks) -> Balanc
         InputError: there is no validation sample, or a label is out of range.
         ShapeError: `modal_probs` and `probs` do not fit together.
     """
-    if not len(validation):
-        raise InputError(
-            "rl-mba measures on validation samples what each modality knows and what a batch bought; there is none. "
-            "Give the task a validation part (validation=0.05 carves a share out of the training part), or `select` "
-            "its arrays as validation=."
-        )
+    check_validation(len(validation))
     y = as_labels(validation.need("y"), n_classes, "y of the validation samples")
     probs = validation.need("probs")
     present = np.asarray(validation.need("present")).astype(bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from time import perf_counter
 
 import numpy as np
@@ -26,7 +27,7 @@ from labelwise.strategies.balance.bank import Baseline, read_bank
 from labelwise.strategies.balance.learning import Action, Loss, learn
 from labelwise.strategies.balance.notes import notes_of
 from labelwise.strategies.balance.policy import PolicyNetwork, inputs_of, load_policy
-from labelwise.strategies.balance.state import Looks, look, measure_balance, state_vector
+from labelwise.strategies.balance.state import Looks, check_validation, look, measure_balance, state_vector
 from labelwise.strategies.base import Outcome, Proposal, State, Strategy
 
 REWARDS = ("relative", "absolute", "incremental")
@@ -169,8 +170,12 @@ class RlMba(Strategy):
             if not isinstance(getattr(self, name), bool):
                 raise InputError(f"{name} must be true or false; it is {getattr(self, name)!r}.")
         for name in ("bank", "policy"):
-            if getattr(self, name) is not None:
-                setattr(self, name, str(getattr(self, name)))
+            file = getattr(self, name)
+            if file is None:
+                continue
+            if not isinstance(file, str | PathLike) or not str(file):
+                raise InputError(f"{name} must be the name of a file; it is {file!r}.")
+            setattr(self, name, str(file))
         if self.alpha_role == "reward-average":
             check_number(self.alpha, "alpha, as the average of rewards,", 0, 1)
         if self.reward == "relative" and self.bank is None:
@@ -205,6 +210,7 @@ class RlMba(Strategy):
 
     def begin(self, opened: Opened) -> None:
         check_campaign(self.opened, opened)
+        check_validation(opened.task["validation"])
         self.opened = opened
         if self.policy is not None:
             check_fits(load_policy(self.policy), len(opened.task["modalities"]), self.hidden, self.policy)
