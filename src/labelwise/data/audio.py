@@ -274,5 +274,6 @@ def audio_folder(
         with_test(y, usable, test),
         keys=tuple(keys),
         bad=tuple(bad.items()),
+        sounds=("audio",),
     )
     return build(samples, **shape)

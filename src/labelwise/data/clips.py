@@ -179,6 +179,7 @@ def _clips(
         np.array(part, np.int8),
         present=np.array(there),
         keys=tuple(keys),
+        sounds=("audio",),
     )
     make = _Spectrograms(*constants)
     readers: dict[str, Reader] = {

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import check_count, check_name, check_number
+from labelwise.data.base import Ids
+from labelwise.data.moved import per_column, with_radii
 from labelwise.data.shaping import Shape, shaped
 from labelwise.data.splits import TEST, TRAIN, Samples, build
 from labelwise.data.truth import Simulation
@@ -44,6 +46,7 @@ def copula(
     test: int = 2000,
     shift: Mapping[str, Any] | None = None,
     control: Break | None = None,
+    radii: Sequence[float] | None = None,
     **shape: Unpack[Shape],
 ) -> Simulation:
     """Return simulated samples: modalities "m1" to "mK", tables float32 (n, d), of two or five classes (or others).
@@ -69,11 +72,16 @@ def copula(
             same radius, (1 + ρ)^(1/d) - 1. None: the test part is like the rest.
         control: breaks the copula of the test part and keeps its marginals: "independent" or "reversed"; shifts of
             robust training keep the copula, so this is what it does not promise anything about.
+        radii: χ² radii ρ, such as 0.05, 0.1, 0.2, 0.5, 1, of `Task.shifts`: test samples (`shifts_size` of them) before
+            which each modality alone, and all together, have their mean moved up and down, their scale raised, or their
+            parts mixed anew, each by ρ; and both controls. The mean of a Gamma modality never falls (its radius would
+            be infinite), nor that of all where one is Gamma. Labels are drawn anew by the same rule and the same
+            numbers. None: no such shifts; with them neither `shift` nor `control`.
         shape: see `labelwise.data.splits.build`.
 
     Raises:
         UnknownName: no such copula, marginal, modality, kind of shift or control.
-        InputError: a number is out of range.
+        InputError: a number is out of range, or `radii` go with `shift` or `control`.
     """
     names = tuple(f"m{m + 1}" for m in range(check_count(modalities, "modalities", 1)))
     n, tested = check_count(train, "train", 1), check_count(test, "test", 1)
@@ -91,17 +99,30 @@ def copula(
     after = [quantiles(parts[1][:, m], of[m], moves.get(name)) for m, name in enumerate(names)]
     rule = _Rule(before, check_count(labels, "labels", 2), seed)
     temperature = check_number(noise, "noise", 0)
-    y = np.concatenate(
-        [
-            rule.labels(x, temperature, generator(seed, "data", "copula", "labels", part))
-            for part, x in (("train", before), ("test", after))
-        ]
-    )
+    drawn = [
+        generator(seed, "data", "copula", "labels", part).gumbel(size=(len(u), labels))
+        for part, u in zip(("train", "test"), parts, strict=True)
+    ]
+    y = np.concatenate([rule.labels(x, temperature, g) for x, g in zip((before, after), drawn, strict=True)])
     arrays = {name: np.concatenate([before[m], after[m]]).astype(np.float32) for m, name in enumerate(names)}
     where = np.repeat(np.array([TRAIN, TEST], np.int8), [n, tested])
     features = np.concatenate(list(arrays.values()), axis=1)
     classes = tuple(str(c) for c in range(labels))
-    return build(Samples("copula", arrays, y, classes, where, features=features), **shape)
+    if radii is None:
+        return build(Samples("copula", arrays, y, classes, where, features=features), **shape)
+    if shift is not None or control is not None:
+        raise InputError(
+            "radii shift the test part from where it is: leave out `shift` and `control`, or `radii`."
+        )
+    keys = tuple(map(str, range(n + tested)))  # by which the samples that shapes leave are found again
+    samples = Samples("copula", arrays, y, classes, where, features=features, keys=keys)
+
+    def moved(u: Floats, moves: Mapping[str, Shift], rows: Ids) -> tuple[list[Floats], NDArray[np.int64]]:
+        """Return the test samples in these rows, and their labels, after their marginals have moved."""
+        x = [quantiles(u[rows, m], of[m], moves.get(name)) for m, name in enumerate(names)]
+        return x, rule.labels(x, temperature, drawn[1][rows])
+
+    return with_radii(samples, shape, dict(zip(names, of, strict=True)), radii, parts[1], moved)
 
 
 class _Rule:
@@ -132,12 +153,10 @@ class _Rule:
             scores = scores + (one[:, _HIDDEN:] * other[:, _HIDDEN:]) @ joint
         return np.asarray(scores)
 
-    def labels(self, x: Sequence[Floats], temperature: float, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Return (n,) labels drawn from the softmax of the scores over the temperature."""
+    def labels(self, x: Sequence[Floats], temperature: float, drawn: Floats) -> NDArray[np.int64]:
+        """Return (n,) labels drawn from the softmax of the scores over the temperature; `drawn` are Gumbel, (n, C)."""
         scores = (self._raw(x) - self.mean) / self.deviation
-        drawn = rng.gumbel(
-            size=scores.shape
-        )  # the greatest of scores with Gumbel noise is a draw of the softmax
+        # the greatest of scores with Gumbel noise is a draw of the softmax
         return np.asarray((scores + temperature * drawn).argmax(axis=1), np.int64)
 
 
@@ -172,5 +191,5 @@ def _shifts(shift: Any, names: tuple[str, ...], width: int) -> dict[str, Shift]:
             raise InputError(f"shift.{name}.up must be true or false; it is {values['up']!r}.")
         whole = Shift(**values)
         rho = check_number(whole.rho, f"shift.{name}.rho", 0)
-        moves[name] = whole._replace(rho=float(np.expm1(np.log1p(rho) / width)))
+        moves[name] = whole._replace(rho=per_column(rho, width))
     return moves

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array
 from labelwise.data.base import Ids, Over
+from labelwise.data.distortions import (
+    Floats,
+    blurred,
+    count_words,
+    decibel,
+    each,
+    echoed,
+    faded,
+    mistyped,
+    overdriven,
+    recompressed,
+    saturated,
+    smeared,
+    worded,
+)
+from labelwise.data.kinds import Kind
 from labelwise.seeds import generator
-
-Kind = Literal["noise", "blur", "word-dropout", "zeros"]
 
 
 def is_text(values: Array) -> bool:
@@ -32,8 +45,8 @@ class Corrupted(Over):
         amount: how much; see `corrupted`.
         seed: of the draws.
         touched: (n,) which samples suffer.
-        spread: for noise: standard deviation of each column of a table, or of all pixels, that `amount` is a
-            multiple of.
+        spread: standard deviation of each column of a table, of each channel of a signal that drifts, or of all
+            values, where `amount` is a multiple of it.
     """
 
     modality: str
@@ -49,51 +62,60 @@ class Corrupted(Over):
         if "present" in batch:  # what is not there does not suffer
             rows = rows & batch["present"][:, self.modalities.index(self.modality)]
         if rows.any():
-            values = batch[self.modality].copy()
+            values = batch[self.modality]
+            # a text of fixed width would cut a letter that is written twice
+            values = values.astype(np.dtypes.StringDType()) if values.dtype.kind == "U" else values.copy()
             values[rows] = self._worse(values[rows], np.asarray(ids)[rows])
             batch[self.modality] = values
         return batch
 
     def _worse(self, values: Array, ids: Ids) -> Array:
-        if self.kind == "noise":
-            return self._noisy(values, ids)
-        if self.kind == "blur":
-            return _blurred(values, self.amount)
-        if self.kind == "word-dropout":
-            return self._wordless(values, ids)
-        return np.full(values.shape, "", values.dtype) if is_text(values) else np.zeros_like(values)
+        a = self.amount
+        match self.kind:
+            case "noise":
+                return self._drawn(values, ids, lambda x, noise: x + a * self.spread * noise)
+            case "blur":
+                return each(values, lambda x: blurred(x, a))
+            case "contrast":
+                return each(values, lambda x: faded(x, a))
+            case "jpeg":
+                return recompressed(values, a)
+            case "reverb" if values.ndim == 2:
+                return self._drawn(values, ids, lambda x, noise: echoed(x, a, noise))
+            case "clip" if values.ndim == 2:
+                return each(values, lambda x: overdriven(x, a))
+            case "reverb" | "clip":
+                change = smeared if self.kind == "reverb" else saturated
+                unit = decibel(values, float(self.spread))
+                return each(values, lambda x: change(x, a, unit))
+            case "drift":
+                return each(values, lambda x: x + a * self._direction())
+            case "word-dropout" | "typos":
+                return self._reworded(values, ids)
+            case _:
+                return np.full(values.shape, "", values.dtype) if is_text(values) else np.zeros_like(values)
 
-    def _rng(self, sample: int) -> np.random.Generator:
-        return generator(self.seed, "data", "corrupt", self.modality, self.kind, int(sample))
+    def _rng(self, *sample: int) -> np.random.Generator:
+        return generator(self.seed, "data", "corrupt", self.modality, self.kind, *sample)
 
-    def _noisy(self, values: Array, ids: Ids) -> Array:
-        worse = values.copy()
-        for row, sample in enumerate(
-            ids
-        ):  # one by one: the noise of a whole pool would be eight times its bytes
-            noise = self._rng(sample).standard_normal(values.shape[1:])
-            noisy = values[row] + self.amount * self.spread * noise
-            worse[row] = np.rint(np.clip(noisy, 0, 255)) if values.dtype == np.uint8 else noisy
-        return worse
+    def _drawn(self, values: Array, ids: Ids, change: Callable[[Floats, Floats], Floats]) -> Array:
+        """Return samples changed by normal numbers of their own."""
+        rngs = iter([self._rng(int(sample)) for sample in ids])
+        return each(values, lambda x: change(x, next(rngs).standard_normal(x.shape)))
 
-    def _wordless(self, values: Array, ids: Ids) -> Array:
-        left = []
-        for text, sample in zip(values, ids, strict=True):
-            words = str(text).split()
-            stays = self._rng(sample).random(len(words)) >= self.amount
-            left.append(text if stays.all() else " ".join(w for w, s in zip(words, stays, strict=True) if s))
-        return np.array(left, dtype=values.dtype)
+    def _direction(self) -> Floats:
+        """Return where the columns move to, the same for all samples: up or down by a standard deviation."""
+        return self.spread * np.where(self._rng().random(self.spread.shape) < 0.5, -1.0, 1.0)
 
-
-def _blurred(values: Array, sigma: float) -> Array:
-    from scipy.ndimage import gaussian_filter
-
-    widths = (sigma, sigma, *(0.0,) * (values.ndim - 3))  # channels do not mix
-    worse = values.copy()
-    for row, value in enumerate(values):
-        soft = gaussian_filter(value.astype(np.float64), widths, mode="nearest")
-        worse[row] = np.rint(soft) if values.dtype == np.uint8 else soft
-    return worse
+    def _reworded(self, values: Array, ids: Ids) -> Array:
+        told = []
+        for value, sample in zip(values, ids, strict=True):
+            text, rng = str(value), self._rng(int(sample))
+            if self.kind == "typos":
+                told.append(mistyped(text, self.amount, rng.random((count_words(text), 3))))
+            else:
+                told.append(worded(text, rng.random(len(text.split())) >= self.amount))
+        return np.array(told, dtype=values.dtype)
 
 
 @dataclass(frozen=True, eq=False)

@@ -261,7 +261,14 @@ def class_names(labels: Sequence[int], names: Sequence[str]) -> tuple[str, ...]:
 def _esc10() -> Samples:
     file = set_file("esc10", "esc10", "esc10_logmel.npz", "arrays logmel_u8, label, fold, class_names")
     x, y, fold, names = take(read_npz(file), ("logmel_u8", "label", "fold", "class_names"), file)
-    return Samples("esc10", {"audio": x}, y.astype(np.int64), tuple(map(str, names)), where_test(fold == 5))
+    return Samples(
+        "esc10",
+        {"audio": x},
+        y.astype(np.int64),
+        tuple(map(str, names)),
+        where_test(fold == 5),
+        sounds=("audio",),
+    )
 
 
 def _fsdd() -> Samples:
@@ -269,7 +276,12 @@ def _fsdd() -> Samples:
     x, y, is_test, names = take(read_npz(file), ("logmel", "label", "is_test", "class_names"), file)
     # decibels below the loudest moment of the clip, floor -80
     return Samples(
-        "fsdd", {"audio": loudness_bytes(x)}, y.astype(np.int64), tuple(map(str, names)), where_test(is_test)
+        "fsdd",
+        {"audio": loudness_bytes(x)},
+        y.astype(np.int64),
+        tuple(map(str, names)),
+        where_test(is_test),
+        sounds=("audio",),
     )
 
 

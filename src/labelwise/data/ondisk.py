@@ -16,6 +16,7 @@ from labelwise.data.base import Dataset, Ids, Over
 from labelwise.data.images import decode_all
 from labelwise.data.own import blame
 from labelwise.data.shaping import Shape
+from labelwise.data.shifts import shifted
 from labelwise.data.splits import UNUSED, Samples, build
 from labelwise.data.truth import Simulation
 from labelwise.data.weakening import weakened
@@ -189,8 +190,11 @@ def from_disk(
     bad = tuple((samples.keys[row], "; ".join(reasons[row])) for row in np.flatnonzero(~good).tolist())
     blame(bad, "quarantine", len(there), samples.name)
     part = np.where(good, samples.part, UNUSED).astype(np.int8)
-    plain: Shape = {**shape, "corrupt": None, "missing": None}  # rows of files cannot be made worse
+    # rows of files cannot be made worse
+    plain: Shape = {**shape, "corrupt": None, "missing": None, "shifts": None}
     whole = build(replace(samples, part=part, present=there, bad=bad), **plain)
     data: Dataset = OnDisk(whole.task.data, readers, first)
     whole = replace(whole, task=replace(whole.task, data=data))
-    return weakened(whole, shape["corrupt"], shape["missing"], shape["missing_parts"], shape["seed"])
+    seed = shape["seed"]
+    weak = weakened(whole, shape["corrupt"], shape["missing"], shape["missing_parts"], seed)
+    return shifted(weak, shape["shifts"], shape["shifts_size"], seed)

@@ -87,7 +87,8 @@ def digit_pairs(
                 "pair, other ones for training and for test; it does not. Fetch both sets anew."
             )
     part = where_test(np.arange(len(y)) >= len(pairs["train_label"]))
-    return build(Samples("digit-pairs", rows, y, DIGITS, part, sources=sources), **shape)
+    sounds = tuple(name for name in chosen if name == "speech")
+    return build(Samples("digit-pairs", rows, y, DIGITS, part, sources=sources, sounds=sounds), **shape)
 
 
 def _phone_watch_har() -> Samples:

@@ -6,9 +6,10 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict, TypeVar, Unpack, cast
+from typing import Any, Literal, TypedDict, TypeVar, Unpack, cast
 
 from labelwise.data.draws import Initial
+from labelwise.data.shifts import Shift
 from labelwise.data.splits import Samples, build
 from labelwise.data.truth import Simulation
 from labelwise.data.weakening import Corruption, Part
@@ -32,6 +33,8 @@ class Shape(TypedDict, total=False):
     corrupt: Corruption | Sequence[Corruption] | None
     missing: Mapping[str, float] | None
     missing_parts: Sequence[Part]
+    shifts: Literal["all"] | Shift | Sequence[Shift] | None
+    shifts_size: int
 
 
 def shaped(**defaults: Unpack[Shape]) -> Callable[[F], F]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from labelwise.data.draws import (
     size_of,
     stratified,
 )
+from labelwise.data.shifts import SHIFTED, Shift, shifted
 from labelwise.data.truth import Simulation
 from labelwise.data.weakening import Corruption, Part, weakened
 from labelwise.errors import InputError
@@ -46,6 +48,7 @@ class Samples:
             up batch by batch, so that what stands in many samples lies in memory once.
         keys: a name for each sample, or empty.
         bad: (key, reason) of samples that could not be read.
+        sounds: modalities that are sounds; see `Simulation`.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Samples:
     sources: Mapping[str, Array] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
     bad: tuple[tuple[str, str], ...] = ()
+    sounds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         as_labels(self.y, len(self.classes), f"{self.name}: y")
@@ -108,6 +112,8 @@ def build(
     corrupt: Corruption | Sequence[Corruption] | None = None,
     missing: Mapping[str, float] | None = None,
     missing_parts: Sequence[Part] = ("train",),
+    shifts: Literal["all"] | Shift | Sequence[Shift] | None = None,
+    shifts_size: int = SHIFTED,
 ) -> Simulation:
     """Return a task cut from a labelled data set, and its truth.
 
@@ -133,10 +139,13 @@ def build(
             more frequent half; "twisted-rare", the reverse. None: nobody is labelled beforehand, and a campaign
             buys its own random start. See `labelwise.data.draws.initial_set`.
         initial_size: how many; a campaign never counts them as bought.
-        corrupt: what makes a modality worse, `{modality, kind, amount}` and perhaps `parts`, or a list of such; see
-            `labelwise.data.weakening.corrupted`.
+        corrupt: what makes a modality worse, `{modality, kind, amount}` or `{modality, kind, severity}` and perhaps
+            `parts`, or a list of such; see `labelwise.data.weakening.corrupted`.
         missing: modality -> share of samples that lack it; see `labelwise.data.weakening.missing`.
         missing_parts: where: "train" (all but the test part), "test", or both.
+        shifts: test data that no training part knows of, `{modality, kind}` and perhaps `severities`, a list of such,
+            or "all"; every fit of a campaign is measured on them, too. See `labelwise.data.shifts.shifted`.
+        shifts_size: how many test samples each shift is measured on (stratified).
 
     Raises:
         InputError: a parameter is out of range, fewer than two classes are left, or half of the classes have
@@ -197,7 +206,7 @@ def build(
         check_count(test_size, "test_size", 1)
         test = test[stratified(y[test], test_size, generator(seed, "data", "test"))]
     whole = _cut(samples, y, names, train, validating, test, given)
-    return weakened(whole, corrupt, missing, missing_parts, seed)
+    return shifted(weakened(whole, corrupt, missing, missing_parts, seed), shifts, shifts_size, seed)
 
 
 def _cut(
@@ -238,4 +247,4 @@ def _cut(
         features=None if samples.features is None else kept(samples.features),
     )
     keys = tuple(samples.keys[row] for row in keep) if samples.keys else ()
-    return Simulation(task, truth, keys, samples.bad)
+    return Simulation(task, truth, keys, samples.bad, samples.sounds)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.checks import as_labels, check_shape, frozen
+from labelwise.checks import as_labels, check_name, check_shape, frozen
 from labelwise.data.base import NOBODY, Task
 from labelwise.errors import InputError
 
@@ -24,16 +24,20 @@ class Simulation:
         keys: (len(task.data),) a name for each sample (path below its folder, row of its table); empty if
             unnamed.
         bad: (key, reason) of samples that could not be read and were left out.
+        sounds: modalities that are waveforms (n, T) or log spectrograms (n, bands, frames), which their type and shape
+            cannot tell; see `labelwise.data.kinds`.
 
     Raises:
         ShapeError: truth has another length than the data.
-        InputError: a label is out of range, or a part of the task says otherwise than the truth.
+        InputError: a label is out of range, a part of the task says otherwise than the truth, or a sound is no
+            modality.
     """
 
     task: Task
     truth: NDArray[np.int64]
     keys: tuple[str, ...] = ()
     bad: tuple[tuple[str, str], ...] = ()
+    sounds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         truth = as_labels(self.truth, self.task.n_classes, "truth")
@@ -43,6 +47,8 @@ class Simulation:
             raise InputError(
                 f"Every sample needs a key: there are {len(truth)} samples and {len(self.keys)} keys."
             )
+        for name in self.sounds:
+            check_name(name, self.task.data.modalities, f"modality of {self.task.name!r}")
         test = self.task.test if self.task.test is not None else NOBODY
         for name, part in (("validation", self.task.validation), ("test", test), ("given", self.task.given)):
             wrong = part.ids[truth[part.ids] != part.y]

@@ -1,4 +1,4 @@
-"""Weakens a task on purpose: one modality made noisy, blurred or wordless, or missing from some samples."""
+"""Weakens a task on purpose: one modality made noisy, blurred, hollow or wordless, or missing from some samples."""
 
 from __future__ import annotations
 
@@ -9,34 +9,43 @@ from typing import Any, Literal, Required, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.checks import check_name, check_number
+from labelwise.checks import Array, check_name, check_number
 from labelwise.data.base import Dataset, Ids, Task
-from labelwise.data.corruption import Corrupted, Kind, Missing, is_text
+from labelwise.data.corruption import Corrupted, Missing
+from labelwise.data.kinds import KINDS, Form, Kind, amount_of, fits, form_of
 from labelwise.data.truth import Simulation
 from labelwise.errors import InputError, did_you_mean
 from labelwise.seeds import derived_seed, generator
 
 Part = Literal["train", "test"]
-# kind -> largest amount; beyond 100 nothing is left of a modality, and a wider blur costs memory for nothing
-KINDS: dict[str, float] = {"noise": 100.0, "blur": 100.0, "word-dropout": 1.0, "zeros": 1.0}
 PARTS = ("train", "test")
 MEASURED = 1024  # samples of the pool that say how much a modality varies
 
 
 class Corruption(TypedDict, total=False):
-    """One corruption as a spec writes it: the arguments of `corrupted`."""
+    """One corruption as a spec writes it: the arguments of `corrupted`, either amount or severity."""
 
     modality: Required[str]
     kind: Required[Kind]
-    amount: Required[float]
+    amount: float
+    severity: int
     parts: Sequence[Part]
 
 
-def _check_modality(task: Task, modality: str) -> None:
+def check_modality(task: Task, modality: str) -> None:
+    """Return if the task has such a modality.
+
+    Raises:
+        InputError: it has none of this name.
+    """
     if modality not in task.data.modalities:
         raise InputError(
             f"Task {task.name!r} has no modality {modality!r}. {did_you_mean(str(modality), task.data.modalities)}"
         )
+
+
+def _named(form: Form) -> str:
+    return "" if form == "other" else f"{'an' if form == 'image' else 'a'} {form}, "
 
 
 def _ids_of(task: Task, parts: Sequence[Part]) -> Ids:
@@ -54,34 +63,52 @@ def _ids_of(task: Task, parts: Sequence[Part]) -> Ids:
 
 
 def _with_data(simulation: Simulation, data: Dataset) -> Simulation:
+    if simulation.task.shifts:
+        raise InputError(
+            f"Task {simulation.task.name!r} has shifts, made of its samples as they are. Weaken it first, and shift it "
+            "then: data.make does so."
+        )
     # label-free features were made of the samples as they were, and would show them
     return replace(simulation, task=replace(simulation.task, data=data, features=None))
 
 
-def _spread(task: Task, modality: str) -> NDArray[np.float64]:
-    """Return the standard deviation of a modality in the pool: of each column of a table, else of all values."""
+def measured(task: Task, modality: str) -> Array:
+    """Return a modality of up to 1,024 samples of the pool, of those that have it (of one sample, if none has)."""
     some = task.pool[np.linspace(0, len(task.pool) - 1, num=min(MEASURED, len(task.pool))).astype(np.int64)]
     batch = task.data.batch(some)
     values = batch[modality]
     if "present" in batch:
-        values = values[batch["present"][:, task.data.modalities.index(modality)]]
-    if not len(values):
-        return np.zeros(values.shape[1:])
+        there = batch["present"][:, task.data.modalities.index(modality)]
+        values = values[there] if there.any() else values[:1]
+    return values
+
+
+def _spread(values: Array, *, each: bool) -> NDArray[np.float64]:
+    """Return the standard deviation of the samples: of each column of a table, else of all values.
+
+    Args:
+        values: (n, ...).
+        each: whether the channels of signals, (n, channels, steps), are measured one by one: (channels, 1).
+    """
     wide = np.asarray(values, np.float64)
-    axis = 0 if wide.ndim <= 2 else None
+    axis = 0 if wide.ndim <= 2 else (0, 2) if each else None
     there = ~np.isnan(wide)
-    count = np.maximum(there.sum(axis=axis), 1)
-    mean = np.where(there, wide, 0).sum(axis=axis) / count
-    return np.asarray(np.sqrt(np.where(there, (wide - mean) ** 2, 0).sum(axis=axis) / count))
+    count = np.maximum(there.sum(axis=axis, keepdims=True), 1)
+    mean = np.where(there, wide, 0).sum(axis=axis, keepdims=True) / count
+    squares = np.where(there, (wide - mean) ** 2, 0).sum(axis=axis, keepdims=True)
+    spread = np.sqrt(squares / count)
+    return np.asarray(spread[0] if axis is not None else spread.reshape(()))
 
 
 def corrupted(
     simulation: Simulation,
     modality: str,
     kind: Kind,
-    amount: float,
+    amount: float | None = None,
     seed: int = 0,
     parts: Sequence[Part] = ("train",),
+    *,
+    severity: int | None = None,
 ) -> Simulation:
     """Return the simulation with one modality made worse in some of its parts; labels and parts stay.
 
@@ -91,45 +118,79 @@ def corrupted(
     Args:
         simulation: what to weaken.
         modality: which one suffers.
-        kind: "noise", Gaussian, for bytes and floats (bytes are rounded and stay from 0 to 255);
-            "blur", Gaussian, for images; "word-dropout", each word of a text left out by itself;
-            "zeros", the whole modality of a sample: zeros, or no text, though it counts as present.
-        amount: noise: standard deviation, in multiples of the modality's own in the pool (of each column of a
-            table; of all values of an image), at most 100. blur: standard deviation in pixels, at most 100.
-            word-dropout, zeros: a probability; a larger one takes those that a smaller one took, and more.
+        kind: "noise", Gaussian, for bytes and floats (bytes are rounded and stay from 0 to 255).
+            Images: "blur", Gaussian; "contrast", each channel moved towards its mean; "jpeg", compressed as bytes.
+            Sounds (of tasks that say so): "reverb", a waveform convolved with itself and a tail of noise of the same
+            energy, a log spectrogram dying away along time; "clip", made louder and cut off at its own loudest value.
+            Texts: "word-dropout", each word left out by itself; "typos", each word by itself with two letters
+            exchanged, one left out or one doubled.
+            Tables, and signals of several channels: "drift", each column (channel) up or down by the same, a
+            direction for each drawn once.
+            All: "zeros", the whole modality of a sample: zeros, or no text, though it counts as present; "missing",
+            as `missing` says.
+        amount: noise, drift: in multiples of the modality's own standard deviation in the pool (of each column of a
+            table, of each channel that drifts; else of all values), at most 100. blur: standard deviation in pixels,
+            at most 100. contrast: 1 leaves none. jpeg: 100 less the quality, at most 99. reverb: the share of a clip
+            after which a sound has fallen by 60 dB, at most 10. clip: decibels louder, at most 80. word-dropout,
+            typos, zeros, missing: a probability; a larger one takes those that a smaller one took, and more. A
+            decibel is 255 / 80 of a spectrogram in bytes, and a twentieth of the standard deviation of another.
         seed: of the draws.
         parts: "train" (pool, validation and samples labelled beforehand), "test", or both.
+        severity: 1 to 5 of the table `labelwise.data.kinds.KINDS`, in place of an amount.
 
     Raises:
         UnknownName: no such kind or part.
-        InputError: no such modality, one of a type that the kind is not for, or an amount out of range.
+        InputError: no such modality, one that the kind is not for, an amount or a severity out of range, not just one
+            of these, or a task that has shifts already.
     """
     task = simulation.task
     check_name(kind, tuple(KINDS), "kind of corruption")
-    _check_modality(task, modality)
-    amount = check_number(amount, f"amount of {kind}", 0.0, KINDS[kind])
+    check_modality(task, modality)
+    if (amount is None) == (severity is None):
+        said = "neither" if amount is None else "both"
+        raise InputError(f"Corruption {kind!r} must say its amount or its severity (1 to 5); it says {said}.")
+    if severity is not None:
+        amount = amount_of(kind, severity)
+    assert amount is not None
+    amount = check_number(amount, f"amount of {kind}", 0.0, KINDS[kind].most)
     ids = _ids_of(task, parts)
-    values = task.data.batch(task.pool[:1])[modality]
-    fits = {
-        "noise": values.dtype == np.uint8 or values.dtype.kind == "f",
-        "blur": values.ndim in (3, 4) and (values.dtype == np.uint8 or values.dtype.kind == "f"),
-        "word-dropout": is_text(values),
-        "zeros": True,
-    }
-    if not fits[kind]:
-        fitting = {"noise": "bytes or floats", "blur": "images of bytes or floats", "word-dropout": "texts"}
+    if kind == "missing":
+        return missing(simulation, {modality: amount}, seed=seed, parts=parts)
+    data = worsened(simulation, modality, kind, amount, seed, ids, measured(task, modality))
+    return simulation if amount == 0 or not ids.size else _with_data(simulation, data)
+
+
+def worsened(
+    simulation: Simulation, modality: str, kind: Kind, amount: float, seed: int, ids: Ids, values: Array
+) -> Corrupted:
+    """Return the data of the task with one modality of these samples made worse; see `corrupted`.
+
+    Args:
+        simulation: whose data.
+        modality: one of them.
+        kind: any but "missing".
+        amount: in its range.
+        seed: of the draws.
+        ids: who suffers.
+        values: (n, ...) of the modality in some of the pool: what it is, and how much it varies.
+
+    Raises:
+        InputError: the kind is not for this modality.
+    """
+    task = simulation.task
+    form = form_of(values, sound=modality in simulation.sounds)
+    if not fits(kind, form, values):
         raise InputError(
-            f"Corruption {kind!r} is for {fitting[kind]}; modality {modality!r} of {task.name!r} is {values.dtype} "
-            f"of shape {values.shape[1:]} a sample."
+            f"Corruption {kind!r} is for {KINDS[kind].what}; modality {modality!r} of {task.name!r} is "
+            f"{_named(form)}{values.dtype} of shape {values.shape[1:]} a sample."
         )
-    if amount == 0 or not ids.size:
-        return simulation
     touched = np.zeros(len(task.data), np.bool_)
     touched[ids] = True
     if kind == "zeros":  # the k-th number of a stream depends on the seed and k only
         touched &= generator(seed, "data", "corrupt", modality, kind).random(len(task.data)) < amount
-    spread = _spread(task, modality) if kind == "noise" else np.zeros(())
-    return _with_data(simulation, Corrupted(task.data, modality, kind, amount, seed, touched, spread))
+    relative = kind in ("noise", "drift") or (kind in ("reverb", "clip") and values.ndim > 2)
+    spread = _spread(values, each=kind == "drift") if relative else np.zeros(())
+    return Corrupted(task.data, modality, kind, amount, seed, touched, spread)
 
 
 def missing(
@@ -163,10 +224,19 @@ def missing(
         raise InputError(
             f"missing must be a table of modalities and rates, such as {{image = 0.3}}; it is {rates!r}."
         )
+    hold = held(task, rates, seed, _ids_of(task, parts))
+    return simulation if np.isinf(hold).all() else _with_data(simulation, Missing(task.data, hold))
+
+
+def held(task: Task, rates: Mapping[str, float], seed: int, ids: Ids) -> NDArray[np.float64]:
+    """Return how firmly each sample holds each modality, as `Missing` takes it: u / rate of these samples, else inf.
+
+    Raises:
+        InputError: no such modality, a rate out of range, or the task has one modality only.
+    """
     hold = np.full((len(task.data), len(task.data.modalities)), np.inf)
-    ids = _ids_of(task, parts)
     for name, rate in rates.items():
-        _check_modality(task, name)
+        check_modality(task, name)
         rate = check_number(rate, f"missing.{name}", 0.0, 1.0)
         if rate > 0:
             drawn = generator(seed, "data", "missing", name).random(len(task.data)) / rate
@@ -176,9 +246,7 @@ def missing(
             f"A sample must keep one modality, and task {task.name!r} has only {task.data.modalities[0]!r}; none "
             "can be missing."
         )
-    if np.isinf(hold).all():
-        return simulation
-    return _with_data(simulation, Missing(task.data, hold))
+    return hold
 
 
 def weakened(
@@ -203,22 +271,26 @@ def weakened(
     several = [corrupt] if isinstance(corrupt, Mapping) else [] if corrupt is None else corrupt
     if isinstance(several, str) or not isinstance(several, Sequence):
         raise InputError(
-            f"corrupt must be a table {{modality, kind, amount}} or a list of such; it is {corrupt!r}."
+            f"corrupt must be a table {{modality, kind, amount or severity}} or a list of such; it is {corrupt!r}."
         )
     before: list[tuple[Any, Any]] = []
     for one in several:
         known = Corruption.__annotations__
         if not isinstance(one, Mapping):
             raise InputError(
-                f"corrupt must be a table {{modality, kind, amount}} or a list of such; it holds {one!r}."
+                f"corrupt must be a table {{modality, kind, amount or severity}} or a list of such; it holds {one!r}."
             )
         for key in one:
             if key not in known:
                 raise InputError(f"corrupt has no key {key!r}. {did_you_mean(str(key), known)}")
         values: dict[str, Any] = dict(one)
-        for key in ("modality", "kind", "amount"):
+        for key in ("modality", "kind"):
             if key not in values:
                 raise InputError(f"corrupt must say its {key}; it says {sorted(values)}.")
+        if ("amount" in values) == ("severity" in values):
+            raise InputError(
+                f"corrupt must say its amount or its severity, one of both; it says {sorted(values)}."
+            )
         like = values["modality"], values["kind"]
         # noise that fell twice alike would be one noise of twice the size
         mine = (
