@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import linprog, minimize, minimize_scalar
 
 from labelwise.errors import InputError, ShapeError
+from labelwise.functional.groups import group_means, group_step, worst_group
 from labelwise.functional.robust import (
     chi2_divergence,
     chi2_dual,
@@ -19,12 +20,9 @@ from labelwise.functional.robust import (
     chi2_worst_weights,
     cvar,
     cvar_weights,
-    group_means,
-    group_step,
     variance_form_holds,
     variance_risk,
     variance_weights,
-    worst_group,
 )
 from labelwise.seeds import generator
 

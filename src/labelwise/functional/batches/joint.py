@@ -12,7 +12,8 @@ from labelwise.checks import as_array, check_count, check_shape
 from labelwise.errors import InputError, ShapeError
 from labelwise.functional.backend import is_tensor, like, namespace, to_numpy
 from labelwise.functional.blocks import BLOCK_BYTES
-from labelwise.functional.draws import as_draws, bald, expected_entropy, mixed_entropy, mixtures_a_pass
+from labelwise.functional.draws import as_draws, bald, expected_entropy
+from labelwise.functional.mixtures import mixed_entropy, mixtures_a_pass
 from labelwise.seeds import generator
 
 Floats = NDArray[np.float64]
