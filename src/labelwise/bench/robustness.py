@@ -1,20 +1,17 @@
-"""What shifts of the test data cost, and what was promised: accuracy and risk under each, bounds, methods beside one another."""
+"""What shifts of the test data cost: accuracy and risk under each, read from runs, and methods beside one another."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, sqrt
-from typing import Any, NamedTuple
+from math import inf, isfinite
+from typing import Any
 
 import numpy as np
 
-from labelwise.data.copulas import copula
-from labelwise.functional.ambiguity import Budgets, modality_budgets
+from labelwise.bench.results import Run
 from labelwise.functional.curves import Difference, paired_difference
 from labelwise.functional.robust import Floats
-from labelwise.functional.tightness import coverage, tightness
 
 CONTROL = "control"  # the kind of shifts that break the copula: nothing is promised about them
 MOST_RADIUS = 1e6  # no budget of a larger one says anything
@@ -100,8 +97,8 @@ def shifts_of(analysis: Mapping[str, Any]) -> Shifts | None:
     told = analysis.get("shifts")
     if not isinstance(told, Mapping) or not isinstance(clean := told.get("clean"), Mapping):
         return None
-    n, variance = clean.get("n"), _number(clean.get("variance"), least=0)
-    accuracy, risk = _number(clean.get("accuracy"), 0, 1), _number(clean.get("risk"))
+    n, variance = clean.get("n"), number(clean.get("variance"), least=0)
+    accuracy, risk = number(clean.get("accuracy"), 0, 1), number(clean.get("risk"))
     if not isinstance(n, int) or variance is None or accuracy is None or risk is None:
         return None
     rows = told.get("moved")
@@ -114,7 +111,7 @@ def _moved(row: Any) -> Moved | None:
     if not isinstance(row, Mapping):
         return None
     name, kind, modality, severity = (row.get(key) for key in ("name", "kind", "modality", "severity"))
-    accuracy, risk = _number(row.get("accuracy"), 0, 1), _number(row.get("risk"))
+    accuracy, risk = number(row.get("accuracy"), 0, 1), number(row.get("risk"))
     if not isinstance(name, str) or not isinstance(kind, str) or accuracy is None or risk is None:
         return None
     return Moved(
@@ -131,120 +128,59 @@ def _moved(row: Any) -> Moved | None:
 def _radii(value: Any) -> dict[str, float] | None:
     if not isinstance(value, Mapping) or not value:
         return None
-    found = {str(key): _number(radius, 0, MOST_RADIUS) for key, radius in value.items()}
+    found = {str(key): number(radius, 0, MOST_RADIUS) for key, radius in value.items()}
     known = {key: radius for key, radius in found.items() if radius is not None}
     return known if len(known) == len(found) else None
 
 
-def _number(value: Any, least: float = -inf, most: float = inf) -> float | None:
+def number(value: Any, least: float = -inf, most: float = inf) -> float | None:
+    """Return a finite number in [least, most]; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         return None
     return float(value) if least <= value <= most else None
 
 
-def coupling(task: Mapping[str, Any], modalities: Sequence[str]) -> Floats:
-    """Return Γ (M, M) of the data that a task's spec describes, where it is known: simulated, with a Gaussian copula.
-
-    Column j of a modality depends on column j of another alone, with one correlation for all, and of independent pairs
-    of jointly normal numbers the maximal correlation is the greatest of theirs: Γ holds that correlation. Of other data,
-    and other copulas, nothing is known, and Γ is 1 everywhere: the most there can be.
-
-    Args:
-        task: its spec as plain values.
-        modalities: of the task.
-    """
-    gamma = np.ones((len(modalities), len(modalities)))
-    defaults = inspect.signature(copula).parameters
-
-    def value(name: str) -> Any:
-        return task.get(name, defaults[name].default)
-
-    if task.get("name") == copula.__name__ and value("kind") == "gaussian":
-        known = _number(value("correlation"), -1, 1)
-        gamma[~np.eye(len(modalities), dtype=bool)] = 1.0 if known is None else known
-    return gamma
-
-
-class Promise(NamedTuple):
-    """One shift of known radius: the risk under it, and what was promised by each reading of B."""
-
-    moved: Moved
-    bounds: Budgets
-
-
-def promises(found: Shifts, modalities: Sequence[str], gamma: Floats) -> tuple[Promise, ...]:
-    """Return what is promised of each shift whose radii are known, from mean and variance of the unshifted losses.
-
-    E[l] + √B √Var(l), as `labelwise.functional.ambiguity.budget_risks`, with the radii of that shift and 0 for every
-    modality that stood still. Controls are no such shifts: they leave the set that the bounds are about.
-
-    Args:
-        found: of one fit.
-        modalities: of the task, in the order of Γ.
-        gamma: (M, M), as `coupling`.
-    """
-    made = []
-    budgets: dict[tuple[float, ...], Budgets] = {}
-    for moved in found.kept:
-        if moved.rho is None or set(moved.rho) - set(modalities):
-            continue
-        rho = tuple(moved.rho.get(name, 0.0) for name in modalities)
-        if rho not in budgets:
-            budgets[rho] = modality_budgets(rho, gamma)
-        made.append(Promise(moved, bounds(found, budgets[rho])))
-    return tuple(made)
-
-
-def bounds(found: Shifts, budgets: Budgets) -> Budgets:
-    """Return the four closed-form risks for the four readings of B; no variance, no excess, even where B is infinite."""
-    deviation = sqrt(found.variance)
-    return Budgets(*(found.risk + (sqrt(b) * deviation if deviation else 0.0) for b in budgets))
-
-
-class Kept(NamedTuple):
-    """How a fit's promises fared.
-
-    Attributes:
-        shifts: how many there were.
-        coverage: share of the shifts whose risk stayed within the bound, by reading of B.
-        tightness: share of the promised excess that the worst of them used, by reading of B.
-    """
-
-    shifts: int
-    coverage: Budgets
-    tightness: Budgets
-
-
-def kept(found: Shifts, promised: Sequence[Promise]) -> Kept | None:
-    """Return coverage and tightness of a fit's promises; None where there are none."""
-    if not promised:
-        return None
-    risks = [p.moved.risk for p in promised]
-    promised_by = [[p.bounds[k] for p in promised] for k in range(len(Budgets._fields))]
-    return Kept(
-        len(promised),
-        Budgets(*(coverage(risks, by) for by in promised_by)),
-        Budgets(*(tightness(found.risk, risks, by) for by in promised_by)),
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class Robust:
-    """What the runs of one method show under shifts, at the last fit of each.
+    """What the runs of one method show under shifts.
 
     Attributes:
         method: its label.
         seeds: of the runs that tell.
-        shifts: one a seed.
+        history: one a seed: labels bought -> what the fit on them shows, ascending, at least one.
     """
 
     method: str
     seeds: tuple[int, ...]
-    shifts: tuple[Shifts, ...]
+    history: tuple[Mapping[int, Shifts], ...]
+
+    @property
+    def shifts(self) -> tuple[Shifts, ...]:
+        """What the last fit of each seed shows."""
+        return tuple(list(fits.values())[-1] for fits in self.history)
 
     def each(self, measure: Measure) -> Floats:
-        """Return a measure of each seed, (S,)."""
+        """Return a measure of each seed's last fit, (S,)."""
         return np.array([measure(found) for found in self.shifts], float)
+
+
+def robust(method: str, runs: Sequence[Run], most: float = inf) -> Robust | None:
+    """Return what some runs of one method, one a seed, show under shifts; None where none of them tells.
+
+    Args:
+        method: its label.
+        runs: of it.
+        most: labels bought; later fits are not looked at.
+    """
+    seeds, history = [], []
+    for run in runs:
+        given = 0 if run.state.opened is None else int(run.state.opened.task.get("given", 0))
+        fits = {fit.n_labelled - given: shifts_of(fit.analysis) for fit in run.fits}
+        known = {n: found for n, found in sorted(fits.items()) if found is not None and n <= most}
+        if known:
+            seeds.append(run.seed)
+            history.append(known)
+    return Robust(method, tuple(seeds), tuple(history)) if seeds else None
 
 
 Measure = Callable[[Shifts], float]
@@ -263,6 +199,16 @@ def worst(found: Shifts) -> float:
 def mean(found: Shifts) -> float:
     """Return the mean accuracy over the shifts, controls aside."""
     return found.mean()
+
+
+def worst_control(found: Shifts) -> float:
+    """Return the lowest accuracy under any control; NaN where there is none."""
+    return min((m.accuracy for m in found.moved if m.kind == CONTROL), default=float("nan"))
+
+
+def worst_risk(found: Shifts) -> float:
+    """Return the greatest mean loss under any shift, controls aside."""
+    return found.worst_risk()
 
 
 def worst_of(modality: str) -> Measure:

@@ -22,6 +22,8 @@ from labelwise.bench.report.files import report_md, results_csv, results_json
 from labelwise.bench.report.modalities import Modalities, modalities, shown
 from labelwise.bench.report.policy import policy
 from labelwise.bench.report.printed import beside
+from labelwise.bench.report.robust import Robustness, robustness
+from labelwise.bench.report.robust import shown as robust_shown
 from labelwise.bench.report.samples import samples
 from labelwise.bench.results import Run
 
@@ -81,6 +83,7 @@ def write_report(
     ] = {}  # thumbnails, drawn only where the page is too large
     modal: dict[str, Modalities] = {}
     drawn: dict[str, dict[str, Any]] = {}
+    withstood: dict[str, Robustness] = {}
     palette = palette_of(comparison)
     for k, (setting, found) in enumerate(zip(comparison.settings, comparison.groups, strict=True)):
         opened = next(iter(found.runs.values()))[0].state.opened
@@ -101,32 +104,44 @@ def write_report(
         if (told := modalities(setting, found, classes, palette)) is not None:
             modal[setting.key] = told
             drawn[setting.key] = shown(told, palette, f"s{k}-modal")
+        if (under := robustness(setting, found, palette)) is not None:
+            withstood[setting.key] = under
         if simulation is not None:
             pictures[setting.key] = samples(setting, found, simulation, palette, classes)
             if policies[setting.key]:
                 without[setting.key] = partial(policy, setting, found, None, palette, classes, f"s{k}")
     plain = {key: shown(told, palette, "", figures=False) for key, told in modal.items()}
+    bare, shifted = (
+        {
+            key: robust_shown(told, palette, f"shifts-{k}", figures=figures)
+            for k, (key, told) in enumerate(withstood.items())
+        }
+        for figures in (False, True)
+    )
     made = origins(runs, comparison)
     table = None if printed is None else beside(comparison, printed)
     too_large = "the page would be larger than 2 MB"
 
-    def attempts() -> Iterator[tuple[Any, Any, Any, Any, Any, list[str]]]:
+    def attempts() -> Iterator[tuple[Any, Any, Any, Any, Any, Any, list[str]]]:
         """Yield what a page may show, less and less of it."""
-        yield diagnoses, pictures, latents, policies, drawn, list(notes)
+        yield diagnoses, pictures, latents, policies, drawn, shifted, list(notes)
         fewer = {key: without[key]() if key in without else part for key, part in policies.items()}
         if fewer != policies:
             words = f"Samples of TrustSets and of chosen cells are left out, and pictures of explained ones: {too_large}."
-            yield diagnoses, pictures, latents, fewer, drawn, [*notes, words]
-        yield diagnoses, {}, latents, fewer, drawn, [*notes, f"Samples are left out: {too_large}."]
+            yield diagnoses, pictures, latents, fewer, drawn, shifted, [*notes, words]
+        yield diagnoses, {}, latents, fewer, drawn, shifted, [*notes, f"Samples are left out: {too_large}."]
         words = f"Samples and reasons are left out: {too_large}; the reasons are in results.json."
-        yield {}, {}, {}, {}, plain, [*notes, words]
+        yield {}, {}, {}, {}, plain, shifted, [*notes, words]
+        words = f"Samples, reasons and figures of shifts are left out: {too_large}; the numbers are in results.json."
+        yield {}, {}, {}, {}, plain, bare, [*notes, words]
 
     html = ""
-    for why, samples_of, spaces, chosen, contributed, words in attempts():
+    for why, samples_of, spaces, chosen, contributed, moved, words in attempts():
         html = _html(
             page(
                 comparison, why, samples_of, unknown, made,
                 name=name, about=about, notes=words, latents=spaces, policies=chosen, modal=contributed,
+                robust=moved,
             )
             | {"printed": table}
         )  # fmt: skip
@@ -136,9 +151,18 @@ def write_report(
         "html": (out, html),
         "md": (
             out.with_name("report.md"),
-            report_md(comparison, made, name=name, about=about, latents=latents, printed=table, modal=modal),
+            report_md(
+                comparison,
+                made,
+                name=name,
+                about=about,
+                latents=latents,
+                printed=table,
+                modal=modal,
+                robust=withstood,
+            ),
         ),
-        "csv": (out.with_name("results.csv"), results_csv(runs, comparison, modal)),
+        "csv": (out.with_name("results.csv"), results_csv(runs, comparison, modal, withstood)),
         "json": (
             out.with_name("results.json"),
             results_json(
@@ -150,6 +174,7 @@ def write_report(
                 latents=latents,
                 printed=printed,
                 modal=modal,
+                robust=withstood,
             ),
         ),
     }
@@ -164,7 +189,14 @@ def _html(values: dict[str, Any]) -> str:
     from markupsafe import Markup
 
     folder = resources("labelwise.bench") / "templates"
-    parts = ("report.html.j2", "policy.html.j2", "seconds.html.j2", "modalities.html.j2", "explained.html.j2")
+    parts = (
+        "report.html.j2",
+        "policy.html.j2",
+        "seconds.html.j2",
+        "modalities.html.j2",
+        "robust.html.j2",
+        "explained.html.j2",
+    )
     environment = Environment(
         loader=DictLoader({part: (folder / part).read_text(encoding="utf-8") for part in parts}),
         autoescape=True,
@@ -189,7 +221,7 @@ def _html(values: dict[str, Any]) -> str:
 def _shows_modalities(setting: Mapping[str, Any]) -> bool:
     explained = setting["policy"] and setting["policy"]["explained"]
     several = any(item["parts"] for group in setting["samples"] for item in group["things"])
-    return bool(setting["modal"] or explained or several)
+    return bool(setting["modal"] or setting["robust"] or explained or several)
 
 
 def _write(path: Path, text: str) -> None:

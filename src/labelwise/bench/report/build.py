@@ -39,6 +39,7 @@ def page(
     latents: Mapping[str, Latents] | None = None,
     policies: Mapping[str, Mapping[str, Any]] | None = None,
     modal: Mapping[str, Mapping[str, Any]] | None = None,
+    robust: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Return the template's values.
 
@@ -53,6 +54,7 @@ def page(
         latents: setting key -> latent spaces of failing classes; None or a missing key: they were not asked for.
         policies: setting key -> what is shown of the notes of its runs (see `report.policy`); {} where there are none.
         modal: setting key -> what is shown of its modalities (see `report.modalities`); settings without have none.
+        robust: setting key -> what is shown of its shifts (see `report.robust`); settings without have none.
     """
     palette = palette_of(comparison)
     shown = [
@@ -64,6 +66,9 @@ def page(
     for one, setting in zip(shown, comparison.settings, strict=True):
         one["policy"] = (policies or {}).get(setting.key)
         one["modal"] = (modal or {}).get(setting.key)
+        one["robust"] = (robust or {}).get(setting.key)
+        if one["robust"] and setting.span[0] == setting.span[1]:
+            one["curves"] = None  # one fit is no curve, and what is looked for here is what shifts do to it
     several = len(shown) > 1
     return {
         "name": name,

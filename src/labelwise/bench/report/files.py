@@ -16,11 +16,12 @@ from labelwise.bench.findings import Comparison, Setting
 from labelwise.bench.latent import Latent, Latents
 from labelwise.bench.names import flat, strategy_label
 from labelwise.bench.paper import Printed
-from labelwise.bench.report import modal_files, tables
+from labelwise.bench.report import modal_files, robust_files, tables
 from labelwise.bench.report.heats import Heat, penalties
 from labelwise.bench.report.modalities import Modalities
 from labelwise.bench.report.printed import TITLE, Beside
 from labelwise.bench.report.printed import as_json as printed_json
+from labelwise.bench.report.robust import Robustness
 from labelwise.bench.report.tables import Cell, Table
 from labelwise.bench.results import Run
 from labelwise.bench.settings import shared_part
@@ -31,7 +32,10 @@ METRICS = ("accuracy", "macro_f1", "nll", "brier", "ece")
 
 
 def results_csv(
-    runs: Sequence[Run], comparison: Comparison, modal: Mapping[str, Modalities] | None = None
+    runs: Sequence[Run],
+    comparison: Comparison,
+    modal: Mapping[str, Modalities] | None = None,
+    robust: Mapping[str, Robustness] | None = None,
 ) -> str:
     """Return one row for each run and measured fit; the area is that up to this row."""
     called = {
@@ -41,8 +45,10 @@ def results_csv(
     head = ["run", *keys, "strategy", "seed", "finished", "part", "round", "labels", *METRICS, "aubc_so_far"]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    more = modal_files.columns(modal or {})
-    writer.writerow([_safe(cell) for cell in (*head, *(f"seconds_{phase}" for phase in PHASES), *more)])
+    more, shifted = modal_files.columns(modal or {}), robust_files.columns(robust or {})
+    writer.writerow(
+        [_safe(cell) for cell in (*head, *(f"seconds_{phase}" for phase in PHASES), *more, *shifted)]
+    )
     for run in runs:
         shared = flat(shared_part(run.spec))
         opened = run.state.opened
@@ -74,7 +80,8 @@ def results_csv(
                 *(metrics.get(m, "") for m in METRICS),
             ]
             row += [aubc(labels, accuracy), *(fit.seconds.get(phase, "") for phase in PHASES)]
-            writer.writerow([_safe(cell) for cell in (*row, *modal_files.cells(run, fit, more))])
+            row += [*modal_files.cells(run, fit, more), *robust_files.cells(fit, shifted)]
+            writer.writerow([_safe(cell) for cell in row])
     return buffer.getvalue()
 
 
@@ -97,6 +104,7 @@ def results_json(
     latents: Mapping[str, Latents],
     printed: Printed | None = None,
     modal: Mapping[str, Modalities] | None = None,
+    robust: Mapping[str, Robustness] | None = None,
 ) -> str:
     """Return everything the report knows; numbers that are not finite become null."""
     values = {"name": name, "about": about, **comparison.to_dict(), "made": made}
@@ -106,6 +114,8 @@ def results_json(
         setting["diagnoses"] = [as_json(d) for d in diagnoses.get(setting["key"], ())]
         if modal and setting["key"] in modal:
             setting["modalities"] = modal_files.as_json(modal[setting["key"]])
+        if robust and setting["key"] in robust:
+            setting["shifts"] = robust_files.as_json(robust[setting["key"]])
         if setting["key"] in latents:
             spaces = latents[setting["key"]]
             setting["latent"] = {
@@ -134,6 +144,7 @@ def report_md(
     latents: Mapping[str, Latents],
     printed: Beside | None = None,
     modal: Mapping[str, Modalities] | None = None,
+    robust: Mapping[str, Robustness] | None = None,
 ) -> str:
     """Return the answer, the tables and how they were made as Markdown."""
     grey = dict.fromkeys(tables.names_of(comparison.settings), "")
@@ -151,6 +162,8 @@ def report_md(
             lines += [*_table(gap, head="setting"), "", gap.caption, ""]
     for setting in comparison.settings:
         lines += _setting(setting, grey, alone=len(comparison.settings) == 1)
+        if robust and setting.key in robust:
+            lines += _shifts(robust[setting.key])
         if modal and setting.key in modal:
             lines += _modalities(modal[setting.key])
         if setting.key in latents:
@@ -172,6 +185,15 @@ def _setting(setting: Setting, grey: Mapping[str, str], *, alone: bool) -> list[
         lines += [_text(line), ""]
     table = tables.results(setting, grey)
     return [*lines, *_table(table), "", table.caption.replace("Small: half", "After ±: half"), ""]
+
+
+def _shifts(told: Robustness) -> list[str]:
+    lines = ["### What shifts cost", ""]
+    for line in (told.headline, *told.detail):
+        lines += [_text(line), ""]
+    for table in filter(None, (told.table, told.fared)):
+        lines += [*_table(table), "", _text(table.caption.replace("small:", "after it:")), ""]
+    return lines
 
 
 def _modalities(told: Modalities) -> list[str]:

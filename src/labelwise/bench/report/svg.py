@@ -25,6 +25,12 @@ _VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", PAP
               ACCENT: "var(--accent)"}  # fmt: skip
 # Strategies that most reports hold keep the same colour in all of them.
 _HOME = {"least-confidence": 0, "margin": 1, "entropy": 2, "largest-margin": 3}
+_ALWAYS = {
+    "mmdro": 0,
+    "variational": 5,
+    "earlyfusion_dro": 2,
+}  # coloured wherever they stand: what a report is about
+_HOME |= _ALWAYS
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
@@ -33,7 +39,8 @@ def colours(names: Sequence[str]) -> dict[str, str]:
     Random and plain training are grey; beyond six others, the rest are grey as well and drawn thin.
     """
     given: dict[str, str] = {}
-    coloured = [name for name in names if name not in REFERENCES][: len(PALETTE)]
+    loud = [name for name in names if name not in REFERENCES]
+    coloured = sorted(loud, key=lambda name: name not in _ALWAYS)[: len(PALETTE)]
     free = list(PALETTE)
     for settled in (True, False):
         for name in sorted(coloured):
