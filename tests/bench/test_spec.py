@@ -6,7 +6,7 @@ import pytest
 
 from labelwise.bench.protocols import find
 from labelwise.bench.spec import read_bench, read_spec
-from labelwise.cli.bench import as_folder
+from labelwise.cli.chosen import as_folder
 from labelwise.errors import InputError, UnknownName
 
 GOOD = """

@@ -7,15 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labelwise.cli.chosen import (
+    Dry,
+    Folder,
+    Grid,
+    Jobs,
+    Only,
+    Protocol,
+    Scale,
+    as_folder,
+    chosen_bench,
+    listed,
+)
 from labelwise.cli.running import command_line, cores, run_all, see_to_files
 
 if TYPE_CHECKING:
     from labelwise.bench.spec import Bench
-
-
-def as_folder(name: str) -> str:
-    """Return the name of a bench as that of one folder: a file from a stranger must not choose another place."""
-    return "".join(c if c.isalnum() or c in " -_." else "-" for c in name).strip(" .") or "bench"
 
 
 def _report(bench: Bench, folder: Path, out: Path) -> None:
@@ -71,29 +78,16 @@ def demo_command(
 
 
 def bench_command(
-    grid: Annotated[
-        Path | None, typer.Argument(help="A TOML file: one spec, and a grid of values to vary.")
-    ] = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="A named protocol instead of a file, e.g. uncertainty/mnist.")
-    ] = None,
-    folder: Annotated[
-        Path | None, typer.Option("--folder", "-f", help="Where runs go; default: runs/NAME.")
-    ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes at a time.")] = 1,
-    scale: Annotated[
-        str | None, typer.Option(help="mini (the default), or a scale that the file names, e.g. full.")
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Keep the runs of this case, strategy or task; again for more of one axis, or of another.",
-        ),
-    ] = None,
+    grid: Grid = None,
+    protocol: Protocol = None,
+    folder: Folder = None,
+    jobs: Jobs = 1,
+    scale: Scale = None,
+    only: Only = None,
     report: Annotated[
         bool, typer.Option(help="Write report.html beside the runs when all are finished.")
     ] = True,
-    dry: Annotated[bool, typer.Option("--dry", help="Only list what would run.")] = False,
+    dry: Dry = False,
 ) -> None:
     """Run every spec of a grid, one process each; finished runs are skipped, unfinished ones go on.
 
@@ -109,25 +103,12 @@ def bench_command(
 
     Named cases, e.g. \\[axis.set.digits], may stand beside it; --only digits --only random runs a part of them.
     """
-    from labelwise.bench.launch import is_finished
-    from labelwise.bench.protocols import find
-    from labelwise.bench.spec import read_bench
-    from labelwise.errors import InputError, StoreError
-
-    if (grid is None) == (protocol is None):
-        raise InputError("Give a TOML file or --protocol NAME, one of the two.")
-    bench = read_bench(grid if grid is not None else find(protocol or ""), scale, only or ())
+    bench = chosen_bench(grid, protocol, scale, only)
     where = folder or Path("runs") / as_folder(bench.name)
     if dry:
-        for spec, cases in zip(bench.specs, bench.cases, strict=True):
-            try:
-                state = "finished" if is_finished(spec, where) else "to run"
-            except StoreError:
-                state = "damaged"
+        for line, cases in zip(listed(bench.specs, where), bench.cases, strict=True):
             named = f"  ({', '.join(f'{axis} {case}' for axis, case in cases.items())})" if cases else ""
-            typer.echo(
-                f"{spec.id}  {state:8}  {spec.task.name}  {spec.strategy.name}  seed {spec.plan.seed}{named}"
-            )
+            typer.echo(f"{line}{named}")
         return
     see_to_files(bench.specs, where, jobs, bench.name)
     run_all(bench.specs, where, jobs, bench.name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labelwise.cli.chosen import Grid, Only, Protocol, Scale, as_folder, chosen_bench
 from labelwise.cli.running import command_line, counted, see_to_files
 
 if TYPE_CHECKING:
@@ -24,12 +25,8 @@ policy_app = typer.Typer(
 
 @policy_app.command("train", no_args_is_help=True)
 def train_command(
-    grid: Annotated[
-        Path | None, typer.Argument(help="A TOML file whose runs say task, recipe, plan and strategy.")
-    ] = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="A named protocol instead of a file, e.g. rl-mba/training.")
-    ] = None,
+    grid: Grid = None,
+    protocol: Protocol = None,
     episodes: Annotated[int, typer.Option("--episodes", "-n", help="Campaigns, one after another.")] = 10,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the policy goes.")] = Path(
         "policy.safetensors"
@@ -47,12 +44,8 @@ def train_command(
         int,
         typer.Option("--jobs", "-j", help="Processes at a time for a bank; episodes wait for each other."),
     ] = 1,
-    scale: Annotated[
-        str | None, typer.Option(help="mini (the default), or a scale that the file names, e.g. full.")
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Keep the runs of this case, strategy or task, as in `bench`.")
-    ] = None,
+    scale: Scale = None,
+    only: Only = None,
 ) -> None:
     """Train a policy episode by episode: each campaign goes on with what the one before it learned.
 
@@ -68,15 +61,10 @@ def train_command(
     """
     from labelwise.bench.episodes import begun_with, episodes_of, going_on, kept
     from labelwise.bench.launch import launch
-    from labelwise.bench.protocols import find
-    from labelwise.bench.spec import read_bench
-    from labelwise.cli.bench import as_folder
     from labelwise.cli.progress import phase_bar
-    from labelwise.errors import InputError, LabelwiseError
+    from labelwise.errors import LabelwiseError
 
-    if (grid is None) == (protocol is None):
-        raise InputError("Give a TOML file or --protocol NAME, one of the two.")
-    bench = read_bench(grid if grid is not None else find(protocol or ""), scale, only or ())
+    bench = chosen_bench(grid, protocol, scale, only)
     where = folder or Path("runs") / f"{as_folder(bench.name)}-episodes"
     wanted = episodes_of(bench.specs, episodes, first_seed)
     policy = begun_with(start, where) if start is not None else None
