@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from labelwise.cli.progress import phase_bars
+
 if TYPE_CHECKING:
     from labelwise.project.answers import Judged
 
 REFUSED = 3  # exit code of `tell` where some rows were refused and the others kept
 _SHOWN = 20
-_PHASES = {
-    "decode": "reading",
-    "fit": "fitting",
-    "measure": "measuring",
-    "infer": "scoring",
-    "predict": "predicting",
-}
 
 Folder = Annotated[Path, typer.Argument(help="The project's folder.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -31,31 +26,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 def _say(words: str = "") -> None:
     """Print words for the person, on standard error: standard output is data."""
     typer.echo(words, err=True)
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield what is told (phase, done, total): a line a phase, count and ETA; quiet if nobody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description:>10}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        lines: dict[str, TaskID] = {}
-
-        def tell(phase: str, done: int, total: int) -> None:
-            if phase not in lines:
-                lines[phase] = bar.add_task(_PHASES.get(phase, phase), total=total)
-            bar.update(lines[phase], completed=done, total=total)
-
-        yield tell
 
 
 @contextmanager
@@ -143,7 +113,7 @@ def new_command(
         budget=budget,
         fields=tuple(fields or ()),
     )
-    with _bar() as tell:
+    with phase_bars() as tell:
         made, samples = new(project, wish, tell)
     source, plan = made.settings.source, made.settings.plan
     if source.table:
@@ -193,7 +163,7 @@ def ask_command(
     from labelwise.project.status import advice
 
     opened = open_project(project)
-    with _bar() as tell:
+    with phase_bars() as tell:
         batch = ask(opened, n, tell)
     with _stdout() as out:
         write_rows(out, batch.columns, batch.rows)  # type: ignore[arg-type]  # a text stream, by any name
@@ -355,7 +325,7 @@ def export_command(
 
     chosen = format_of(out, format)
     opened = open_project(project)
-    with _bar() as tell:
+    with phase_bars() as tell:
         made = table(opened, all_answers=all_answers, predictions=predictions, progress=tell)
     if out is None:
         with _stdout() as stream:
