@@ -91,6 +91,24 @@ def test_clips_are_read_from_the_folders_of_their_classes(data, task, layout):
     assert_allclose(batch["video"][1, :, 50, 50, 0], [2, 6, 10, 14, 18], atol=1)
 
 
+def test_clips_can_shift_and_their_sound_is_a_sound(data):
+    copy_of(data)
+    task = make("kinetics-sound", shifts="all", shifts_size=2).task
+    assert {(s.modality, s.kind) for s in task.shifts if s.kind not in ("zeros", "missing")} == {
+        ("video", "noise"),
+        ("audio", "noise"),
+        ("audio", "reverb"),
+        ("audio", "clip"),
+    }
+    clean = task.data.batch(task.unmoved().ids)
+    for shift in task.shifts:
+        if shift.severity == 5 and shift.kind != "zeros":
+            batch = shift.data.batch(shift.part.ids)
+            for name in ("video", "audio"):
+                assert np.array_equal(batch[name], clean[name]) == (name != shift.modality), shift.name
+            assert batch["present"].all() == (shift.kind != "missing")
+
+
 def test_the_two_sets_standardise_sound_by_their_own_constants(data):
     copy_of(data)
     copy_of(data, VGG)

@@ -135,3 +135,133 @@ def test_every_marginal_and_copula_makes_a_task():
 def test_bad_parameters_are_named(params, words):
     with pytest.raises((InputError, UnknownName), match=words):
         make("copula", **{**SMALL, **params})
+
+
+# ---------------------------------------------------------------------------------------- shifts of known radius
+
+
+def moves(task):
+    return {shift.name: shift for shift in task.shifts}
+
+
+def test_radii_shift_each_modality_alone_and_all_together_and_break_the_copula():
+    task = make("copula", radii=[0.1, 0.5], marginals=["gaussian", "gamma", "t"], **SMALL).task
+    names = list(moves(task))
+    kinds = {"m1": 4, "m2": 3, "m3": 4, "all": 3}  # the mean of a Gamma variable cannot fall
+    wanted = [f"{m} {k} {r}" for m, n in kinds.items() for k in KINDS[:n] for r in (0.1, 0.5)]
+    assert sorted(names) == sorted([*wanted, "control independent", "control reversed"])
+    one, all_, control = (
+        moves(task)[name] for name in ("m2 scale 0.5", "all mixture 0.1", "control reversed")
+    )
+    assert (one.modality, one.kind, one.severity, one.rho) == ("m2", "scale", None, {"m2": 0.5})
+    assert (all_.modality, all_.kind, all_.rho) == (None, "mixture", {"m1": 0.1, "m2": 0.1, "m3": 0.1})
+    assert (control.modality, control.kind, control.rho) == (None, "control", None)
+
+
+KINDS = ["mean up", "scale", "mixture", "mean down"]
+
+
+def test_radii_give_the_samples_and_labels_that_a_shift_of_the_test_part_gives():
+    still = make("copula", radii=[0.4], shifts_size=150, test_size=300, seed=2, **SMALL).task
+    found = moves(still)
+    for name, params in {
+        "m2 mean up 0.4": {"shift": {"m2": 0.4}},
+        "m3 mean down 0.4": {"shift": {"m3": {"rho": 0.4, "up": False}}},
+        "all scale 0.4": {"shift": {m: {"rho": 0.4, "kind": "scale"} for m in ("m1", "m2", "m3")}},
+        "control independent": {"control": "independent"},
+    }.items():
+        shift = found[name]
+        moved = make(
+            "copula", seed=2, **params, **SMALL
+        )  # its test part in full, 400 samples of the last ids
+        row = 300 + np.flatnonzero(np.isin(still_rows(), test_rows(still, shift.part.ids)))
+        wanted = moved.task.data.batch(row)
+        for m, values in shift.data.batch(shift.part.ids).items():
+            assert_array_equal(values, wanted[m], err_msg=name)
+        assert_array_equal(shift.part.y, moved.truth[row])
+
+
+def still_rows():
+    """What tells each of 400 test samples apart, before anything moves."""
+    task = make("copula", seed=2, **SMALL).task
+    return task.data.batch(np.arange(300, 700))["m1"][:, 0]
+
+
+def test_rows(task, ids):
+    return task.data.batch(ids)["m1"][:, 0]
+
+
+test_rows.__test__ = False
+
+
+def test_shifts_have_the_moments_that_their_radius_says():
+    task = make(
+        "copula", modalities=2, width=2, marginals=["gaussian", "gamma"], train=300, test=6000, radii=[0.5],
+        shifts_size=6000, correlation=0.6,
+    ).task  # fmt: skip
+    found = moves(task)
+
+    def x(name, modality):
+        return found[name].data.batch(found[name].part.ids)[modality].astype(float)
+
+    column = np.sqrt(1.5) - 1  # of each of two columns: (1 + 0.2247)^2 = 1.5
+    # a normal mean rises by √ln(1 + ρ), its variance by 1 + √(1 - (1 + ρ)^-2)
+    assert_allclose(x("m1 mean up 0.5", "m1").mean(axis=0), np.sqrt(np.log1p(column)), atol=0.05)
+    assert_allclose(x("m1 mean down 0.5", "m1").mean(axis=0), -np.sqrt(np.log1p(column)), atol=0.05)
+    assert_allclose(x("m1 scale 0.5", "m1").var(axis=0), 1 + np.sqrt(1 - (1 + column) ** -2), rtol=0.08)
+    # halves are reweighted by 1 ± √ρ
+    assert_allclose((x("m1 mixture 0.5", "m1") > 0).mean(axis=0), (1 + np.sqrt(column)) / 2, atol=0.03)
+    # Gamma of shape 2, brought to mean 0 and deviation 1, times a: mean (a - 1) 2 / √2, a = 1 + √(1 - (1 + ρ)^-1/2)
+    factor = 1 + np.sqrt(1 - (1 + column) ** -0.5)
+    assert_allclose(x("m2 scale 0.5", "m2").mean(axis=0), (factor - 1) * np.sqrt(2), atol=0.08)
+    for name, shift in found.items():  # who does not move stays, who moves keeps his rank
+        clean = task.data.batch(shift.part.ids)
+        for m in ("m1", "m2"):
+            if shift.kind == "control":
+                continue
+            order = np.argsort(clean[m], axis=0)
+            # float32 makes equals of some neighbours on one side only
+            assert np.diff(np.take_along_axis(x(name, m), order, axis=0), axis=0).min() > -1e-5, name
+            assert np.array_equal(x(name, m), clean[m]) == (shift.modality not in (m, None))
+
+
+def test_radii_go_with_shapes_and_with_weakening():
+    plain, shaped = (
+        make("copula", labels=5, radii=[0.2], seed=4, **more, **SMALL).task
+        for more in (
+            {},
+            {
+                "classes": [3, 1],
+                "missing": {"m1": 0.5},
+                "missing_parts": ["train", "test"],
+                "shifts": {"modality": "m2", "kind": "drift"},
+            },
+        )
+    )
+    assert len(shaped.shifts) == len(plain.shifts) + 5
+    assert shaped.shifts[-1].name == "m2 drift 5"
+    moved = moves(shaped)["m2 mean up 0.2"]
+    assert set(moved.part.y) == {0, 1} and len(moved.part) <= len(shaped.test)
+    batch = moved.data.batch(moved.part.ids)
+    assert_array_equal(batch["present"], shaped.data.batch(moved.part.ids)["present"])
+    assert 0.2 < 1 - batch["present"][:, 0].mean() < 0.8
+    rest = make("copula", labels=5, classes=[3, 1], seed=4, **SMALL).task
+    assert shaped.test.ids.tolist() == rest.test.ids.tolist()
+    assert make("copula", seed=4, **SMALL).keys == make("copula", seed=4, radii=[0.2], **SMALL).keys == ()
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"radii": []}, "radii must be a list"),
+        ({"radii": 0.3}, "radii must be a list"),
+        ({"radii": [0.1, 0.1]}, "distinct"),
+        ({"radii": [0.0]}, "above 0"),
+        ({"radii": [-1]}, "A radius must be"),
+        ({"radii": [0.1], "shift": {"m1": 0.1}}, "leave out `shift`"),
+        ({"radii": [0.1], "control": "reversed"}, "leave out `shift`"),
+    ],
+)
+def test_bad_radii_are_named(params, words):
+    with pytest.raises(InputError, match=words):
+        make("copula", **{**SMALL, **params})

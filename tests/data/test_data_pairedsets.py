@@ -67,6 +67,13 @@ def pairs(data) -> dict:
     return {"x": x, "heard": heard, "signs": signs, "arrays": arrays, "folder": data / "digit_pairs"}
 
 
+def test_speech_is_a_sound_and_pictures_are_images(pairs):
+    task = make("digit-pairs", validation=0, shifts="all").task
+    kinds = {m: {s.kind for s in task.shifts if s.modality == m} for m in ("image", "speech")}
+    assert kinds["image"] - kinds["speech"] == {"blur", "contrast", "jpeg"}
+    assert kinds["speech"] - kinds["image"] == {"reverb", "clip"}
+
+
 def test_pairs_show_the_samples_that_their_rows_name(pairs):
     made = make("digit-pairs", validation=0)
     assert made.task.data.modalities == ("image", "speech")
@@ -80,6 +87,7 @@ def test_pairs_show_the_samples_that_their_rows_name(pairs):
 
 def test_pairs_take_their_modalities_in_the_order_given(pairs):
     made = make("digit-pairs", modalities=["sign", "image"], validation=0)
+    assert made.sounds == ()
     assert made.task.data.modalities == ("sign", "image")
     assert_array_equal(made.task.data.batch(np.array([13]))["sign"][0], pairs["signs"][3])
 
