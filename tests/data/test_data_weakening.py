@@ -260,13 +260,13 @@ def test_a_network_reads_missing_as_the_mean_of_those_that_are_there():
 # ---------------------------------------------------------------------------------------- as task parameters
 
 
-def test_every_simulated_task_can_be_weakened():
+def test_every_simulated_task_can_be_weakened_and_shifted():
     from importlib import import_module
 
     for place in TABLE.values():
         module, _, attribute = place.partition(":")
         parameters = inspect.signature(getattr(import_module(module), attribute)).parameters
-        assert {"corrupt", "missing", "missing_parts"} <= set(parameters), place
+        assert {"corrupt", "missing", "missing_parts", "shifts", "shifts_size"} <= set(parameters), place
 
 
 def test_the_fingerprint_tells_weakened_tasks_apart_and_sound_ones_are_as_before():
