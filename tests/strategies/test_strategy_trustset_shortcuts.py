@@ -145,3 +145,33 @@ def test_mirrored_products_are_those_of_all_rows(n):
     found = _products(x).numpy()
     assert_array_equal(found, found.T)
     assert_allclose(found, (x @ x.T).numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_comes_after_rehearsals_draws_after_them_and_is_waited_for(threads, monkeypatch):
+    from time import sleep
+
+    from labelwise.strategies.trustset import agent
+
+    pytest.importorskip("torch")
+    monkeypatch.setattr(agent, "allowed_threads", lambda: threads)
+    x = rng("after").normal(size=(60, 4)).astype(np.float32)
+
+    def trained(after, draws):
+        return rehearse(
+            RewardNetwork(24, 8, rng()), x, np.arange(60) < 20, LAYOUT, draws, share=0.2, pairs=5, steps=2,
+            batch=9, lr=0.05, after=after,
+        )  # fmt: skip
+
+    plain, beside, told = rng("draws"), rng("draws"), []
+    lessons = trained(None, plain)
+    assert set(lessons.seconds) == {"rehearsals", "network"}
+    again = trained(lambda: (sleep(0.05), told.append(beside.random())), beside)
+    assert told == [plain.random()] and again.error == lessons.error
+    assert again.seconds["selection"] >= 0
+
+    def broken():
+        raise ValueError("of what comes after")
+
+    with pytest.raises(ValueError, match="of what comes after"):
+        trained(broken, rng("draws"))

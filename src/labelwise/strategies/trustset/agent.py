@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -31,7 +31,8 @@ class Lessons:
         buffer: how many rewards were collected.
         empty: share of clusters that held none of the TrustSet.
         error: mean squared error of the last batch, in units of the rewards' variance where they are standardised.
-        seconds: of each phase; rehearsals run beside the network, and theirs are those it waited for.
+        seconds: of each phase; rehearsals, and what comes after them, run beside the network: theirs are those that were
+            waited for.
     """
 
     correlation: float = float("nan")
@@ -55,6 +56,7 @@ def rehearse(
     batch: int,
     lr: float,
     standardise: bool = True,
+    after: Callable[[], None] | None = None,
 ) -> Lessons:
     """Train a reward network on so many rehearsals, some steps after each, and return how it went.
 
@@ -67,6 +69,7 @@ def rehearse(
         share: of the labelled set that stays labelled in a rehearsal.
         pairs: rehearsals.
         steps, batch, lr, standardise: of `RewardNetwork.train`.
+        after: called once all random numbers of the rehearsals are drawn, beside the network's last steps.
 
     Source:
         BRAL-T, algorithms 1 and 3.
@@ -80,7 +83,7 @@ def rehearse(
     threads = allowed_threads()
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1))  # the threads are ours: see `_lessons`
-        taught = _lessons(x, trusted, layout, rng, share, pairs, steps, batch, threads, stack)
+        taught = _lessons(x, trusted, layout, rng, share, pairs, steps, batch, threads, stack, after)
         for pair in range(pairs):
             start = perf_counter()
             seen, draws = next(taught)
@@ -95,6 +98,10 @@ def rehearse(
             buffer.add(seen)
             lessons.error = network.learn(buffer, draws, lr=lr, standardise=standardise)
             lessons.seconds["network"] += perf_counter() - start
+        if after:
+            start = perf_counter()
+            next(taught, None)  # waits for it, and raises what it raised
+            lessons.seconds["selection"] = perf_counter() - start
     lessons.correlation, lessons.within = _mean(overall), _mean(inside)
     lessons.buffer, lessons.empty = len(buffer), empty / max(clusters, 1)
     return lessons
@@ -114,6 +121,7 @@ def _lessons(
     batch: int,
     threads: int,
     stack: ExitStack,
+    after: Callable[[], None] | None,
 ) -> Iterator[Lesson]:
     """Yield each rehearsal, and the rows of the buffer that the steps after it look at.
 
@@ -128,6 +136,8 @@ def _lessons(
             one = started(x, trusted, share, layout, rng)
             total += one.rewards
             yield one, batches(total, rng, steps=steps, batch=batch)
+        if after:
+            after()
 
     def finished(many: Iterator[tuple[Started, list[NDArray[np.int64]]]], helpers: int) -> Iterator[Lesson]:
         for one, draws in many:

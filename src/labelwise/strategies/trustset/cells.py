@@ -74,11 +74,13 @@ class Cells:
         return np.concatenate([self.states[self.cluster_of[cells]], self.actions[cells]], axis=1)
 
 
-def cells_of(pool: Array, labelled: Array, layout: Layout, rng: np.random.Generator) -> Cells:
-    """Return a `cut` on all threads that may work."""
+def cells_of(
+    pool: Array, labelled: Array, layout: Layout, rng: np.random.Generator, threads: int | None = None
+) -> Cells:
+    """Return a `cut` on so many threads; None: all that may work."""
     from threadpoolctl import threadpool_limits
 
-    threads = allowed_threads()
+    threads = threads or allowed_threads()
     with threadpool_limits(1, user_api="blas"):  # the threads are ours: each product is reckoned by one
         return cut(pool, labelled, layout, rng, threads)
 

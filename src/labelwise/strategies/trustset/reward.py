@@ -108,28 +108,31 @@ class RewardNetwork:
         of_states, of_actions = first[:, :split], first[:, split:]
         answers = (states @ of_states.T)[own].add_(a).addmm_(actions, of_actions.T)
         if len(draws) > 1:
-            products = _products(states)[own][:, own].add_(1)  # 1: of the bias
-            products += _products(actions)
+            products = _products(actions)
+            products += _products(states).add_(1)[own][:, own]  # 1: of the bias
         slopes = torch.zeros_like(answers)
         lengths = [len(draw) for draw in draws]
-        steps = torch.split(torch.from_numpy(places).to(self.device), lengths)
+        looked = torch.from_numpy(places).to(self.device)
+        steps, goal_of = torch.split(looked, lengths), torch.split(wanted[looked], lengths)
         # rows are in the order in which steps first look at them
         known = [0, *(np.maximum.accumulate([places[:end].max() for end in np.cumsum(lengths)]) + 1).tolist()]
-        for at, before in zip(steps, known, strict=False):
+        backward, turned, weights = torch.ops.aten.threshold_backward, second.T, last[0]
+        for at, goal, before in zip(steps, goal_of, known, strict=False):
+            # few and whole calls: each waits for its turn with what else runs in Python
             one = answers[at]
             if before:
-                one.addmm_(products[at, :before], slopes[:before], alpha=-lr)
+                one.addmm_(products[:, :before][at], slopes[:before], alpha=-lr)
             one.relu_()
-            two = (one @ second.T).add_(b).relu_()
-            off = two @ last[0] + c - wanted[at]
+            two = (one @ turned).add_(b).relu_()
+            off = (two @ weights).add_(c).sub_(goal)
             down = off * (2 / len(at))
-            down_two = torch.outer(down, last[0]).mul_(two > 0)
-            down_one = (down_two @ second).mul_(one > 0)
-            last.sub_(lr * (down @ two))
-            c.sub_(lr * down.sum())
+            down_two = backward(torch.outer(down, weights), two, 0)
+            down_one = backward(down_two @ second, one, 0)
+            weights.sub_((down @ two).mul_(lr))
+            c.sub_(down.sum().mul_(lr))
             second.addmm_(down_two.T, one, alpha=-lr)
-            b.sub_(lr * down_two.sum(0))
-            slopes[at] += down_one
+            b.sub_(down_two.sum(0).mul_(lr))
+            slopes.index_add_(0, at, down_one)
         member = torch.zeros(len(which), len(rows), dtype=first.dtype, device=self.device)
         member[own, torch.arange(len(rows))] = 1  # a product adds in the same order everywhere
         of_states.addmm_((member @ slopes).T, states, alpha=-lr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, ClassVar
@@ -28,6 +28,7 @@ from labelwise.strategies.trustset.cells import (
     members,
     shares,
 )
+from labelwise.strategies.trustset.parallel import allowed_threads
 from labelwise.strategies.trustset.reward import RewardNetwork
 
 SHOWN = 12  # cells, and samples of the TrustSet, that the notes name
@@ -150,13 +151,21 @@ class BralT(Strategy):
         scores = self.scores(view, y)
         trusted = self.trusted(scores, y, view.n_classes, n)
         seconds = {"trust set": perf_counter() - start}
-        network, lessons = self._network(view, x, trusted, layout, rng)
+        threads, found = allowed_threads(), list[Cells]()
+
+        def look() -> None:
+            found.append(cells_of(pool, x, layout, rng, threads))
+
+        network, lessons = self._network(view, x, trusted, layout, rng, look)
         start = perf_counter()
-        cells = cells_of(pool, x, layout, rng)
+        if not found:  # nothing was rehearsed
+            look()
+        cells = found[0]
         predicted = self._predicted(network, cells) if network else rng.random(len(cells.sizes))
         taken = shares(predicted, cells.cluster_of, cells.sizes, n, self.scope)
         rows = self._rows(view, cells, predicted, taken, rng)
-        seconds |= {**lessons.seconds, "selection": perf_counter() - start}
+        waited = lessons.seconds.get("selection", 0.0)
+        seconds |= {**lessons.seconds, "selection": waited + perf_counter() - start}
         notes = _notes(view, y, scores, trusted, lessons, cells, predicted, taken, rows, network is not None)
         return Proposal(rows, notes={**notes, "seconds": seconds})
 
@@ -211,9 +220,18 @@ class BralT(Strategy):
         return predicted
 
     def _network(
-        self, view: View, x: Array, trusted: NDArray[np.bool_], layout: Layout, rng: np.random.Generator
+        self,
+        view: View,
+        x: Array,
+        trusted: NDArray[np.bool_],
+        layout: Layout,
+        rng: np.random.Generator,
+        after: Callable[[], None] | None = None,
     ) -> tuple[RewardNetwork | None, Lessons]:
-        """Return the reward network, trained now or kept from an earlier round; None where nothing can be learnt."""
+        """Return the reward network, trained now or kept from an earlier round; None where nothing can be learnt.
+
+        Where one is trained, `after` is called beside it: see `rehearse`.
+        """
         if len(x) < 2:
             return None, Lessons()
         width = (6 if self.state == "full" else 4) * x.shape[1]
@@ -234,6 +252,7 @@ class BralT(Strategy):
             batch=self.replay,
             lr=self.lr,
             standardise=self.standardise,
+            after=after,
         )
         if self.reuse:
             self.agent = {"stage": stage, "width": width, "network": network.state_dict()}
