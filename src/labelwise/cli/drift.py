@@ -191,7 +191,7 @@ def headline(found: Drift) -> str:
     if not any(one.counted for one in found.modalities):
         return f"Drift: {names} {verb} moved, by how many samples have {'it' if verb == 'has' else 'them'}."
     return (
-        f"Drift: {names} {verb} moved. The error, {_percent(now)} on known samples, could rise to at most "
+        f"Drift: {names} {verb} moved. The error, {_percent(now)} on {len(found.known):,} known samples, could rise to at most "
         f"{_percent(found.costs.most)}, if labels given inputs stay as they were."
     )
 

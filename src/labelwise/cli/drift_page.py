@@ -40,7 +40,7 @@ def picture(found: Drift, name: str, width: int) -> str:
     narrow = width < 500
     left = min(12 + 8 * max(len(clip(one.name, narrow=narrow)) for one in rows), width * 0.35)
     with figure(name, width, _ROW * len(rows) + 58) as (fig, titles):
-        ax = axes(fig, left, 120 if not narrow else 74, 6, 48)
+        ax = axes(fig, left, 120 if not narrow else 88, 6, 48)
         for k, one in enumerate(rows):
             ax.barh(
                 k,
