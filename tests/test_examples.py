@@ -17,6 +17,7 @@ LEAVES = {
         "results.csv",
         "runs/taught.safetensors",
     ),
+    "drift.py": ("report.html", "drift.svg", "machine/project.toml"),
 }
 
 
