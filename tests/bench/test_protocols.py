@@ -19,11 +19,12 @@ from labelwise.bench.results import read_run
 from labelwise.bench.run import run, run_file
 from labelwise.bench.spec import read_bench
 
-EMBEDDED = ("digits", "digit-halves")  # tasks that need no files
+EMBEDDED = ("digits", "digit-halves", "copula")  # tasks that need no files
 SMOKE = "smoke"
 # Figures of a page cost more than the runs: of RL-MBA one each is drawn beside printed numbers, of six modalities, and
-# of policies that go on. The others are only compared.
-DRAWN = ("rl-mba/main", "rl-mba/modalities", "rl-mba/transfer")
+# of policies that go on; of robust training one with bounds. The others are only compared.
+DRAWN = ("rl-mba/main", "rl-mba/modalities", "rl-mba/transfer", "mmdro/simulation")
+TOGETHER = ("rl-mba/", "mmdro/")
 
 
 def scales(name):
@@ -44,8 +45,8 @@ def test_every_protocol_reads_at_every_scale(name, scale):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """One folder for all protocols of RL-MBA: they share a set at the smallest scale, so runs and bank are made once."""
-    return tmp_path_factory.mktemp("rl-mba")
+    """One folder for all protocols of a system: they share a set at the smallest scale, so runs and bank are made once."""
+    return {system: tmp_path_factory.mktemp(system.strip("/")) for system in TOGETHER}
 
 
 def finished(spec, folder):
@@ -69,7 +70,7 @@ def see_to_files(specs, folder):
 @pytest.mark.parametrize("name", SMOKING)
 def test_every_protocol_runs_to_its_end_at_the_smallest_scale(name, tmp_path, shared):
     made = read_bench(find(name), SMOKE)
-    folder = shared if name.startswith("rl-mba/") else tmp_path
+    folder = next((there for system, there in shared.items() if name.startswith(system)), tmp_path)
     if {spec.task.name for spec in made.specs} - set(EMBEDDED) and not os.environ.get("LABELWISE_DATA"):
         pytest.skip("LABELWISE_DATA is not set")
     see_to_files(made.specs, folder)
@@ -185,3 +186,47 @@ def test_no_set_that_a_policy_is_used_on_was_trained_on():
         for name in ("training", "transfer")
     )
     assert not trained & used
+
+
+def test_there_is_a_protocol_for_every_question_about_robust_training():
+    there = {name.removeprefix("mmdro/"): scales(name) for name in names() if name.startswith("mmdro/")}
+    wanted = {"simulation", "images-audio", "har", "halves", "speaker", "text", "rho", "wrong-rho", "gamma", "active",
+              "complexity", "evidence"}  # fmt: skip
+    assert set(there) == wanted and all({SMOKE, "full"} <= set(there[name]) for name in there)
+
+
+def test_the_simulation_is_whole_at_full_scale():
+    """2, 3 and 4 modalities, 4 correlations, 3 marginals, 2 numbers of classes: 72 sets for each method and seed."""
+    made = read_bench(find("mmdro/simulation"), "full")
+    tasks = {tuple(sorted((k, str(v)) for k, v in spec.task.params.items())) for spec in made.specs}
+    assert len(tasks) == 72
+    assert {case["method"] for case in made.cases} >= {
+        "erm",
+        "mmdro",
+        "dual",
+        "variational",
+        "earlyfusion_dro",
+    }
+
+
+def test_the_evidence_for_robust_training_pairs_ten_seeds_of_every_method_on_every_set():
+    made = read_bench(find("mmdro/evidence"))
+    seeds = {}
+    for spec, case in zip(made.specs, made.cases, strict=True):
+        seeds.setdefault((case["set"], case["method"]), set()).add(spec.plan.seed)
+        assert spec.plan.start == spec.plan.budget  # one fit
+        assert spec.task.params.get("shifts") or spec.task.params.get("radii")
+    assert len(seeds) == 7 * 8 and all(len(some) == 10 for some in seeds.values())
+
+
+def test_the_radii_of_the_sweep_are_the_grid():
+    made = read_bench(find("mmdro/rho"))
+    assert {spec.recipe.params["objective"]["rho"] for spec in made.specs} == {
+        0,
+        0.01,
+        0.05,
+        0.1,
+        0.2,
+        0.5,
+        1,
+    }
