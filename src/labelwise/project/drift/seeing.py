@@ -18,7 +18,7 @@ from labelwise.models.texts import Words
 
 MODAL, FUSED, INPUTS = "modal", "embeddings", "inputs"
 READS = ("auto", MODAL, FUSED, INPUTS)
-WORDS = {MODAL: "embeddings of each modality", FUSED: "embeddings", INPUTS: "the samples as they are"}
+WORDS = {MODAL: "embeddings of each modality", FUSED: "embeddings", INPUTS: "their inputs as they are"}
 _WORDS = 512  # columns that the words of a text are hashed into
 _SIDE = 8  # pictures become so many blocks high and wide
 _BLOCK = 256  # samples read at once
