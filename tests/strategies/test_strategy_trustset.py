@@ -332,6 +332,7 @@ def test_law_r_a_campaign_with_kept_agents_asks_the_same_when_reopened(tmp_path)
     {"curriculum": False}, {"score": "grand"}, {"truncate": "nearest"}, {"standardise": False}, {"clusters": 1},
     {"clusters": 1, "labelled_clusters": 1, "actions": 1}, {"clusters": 500}, {"actions": 500}, {"prefilter": 1},
     {"labelled_clusters": 500}, {"labelled_share": 0}, {"labelled_share": 1.0}, {"most_points": 1}, {"replay": 1},
+    {"nearest_points": 1},
     {"size_factor": 1e9}, {"tau": -3.0}, {"lam": 1e-6}, {"reuse": [7]}, {"device": "auto"}, {"pairs": 1, "steps": 1},
 ])  # fmt: skip
 def test_every_option_proposes_a_batch(params):
@@ -346,6 +347,7 @@ def test_the_options_matter():
         for params in ({}, {"distance": "gaussian"}, {"state": "pool"}, {"scope": "global"}, {"clusters": 2},
                        {"labelled_clusters": 1}, {"actions": 2}, {"labelled_share": 0.5}, {"standardise": False},
                        {"pairs": 5}, {"steps": 40}, {"replay": 2}, {"lr": 0.2}, {"hidden": 9}, {"most_points": 2},
+                       {"nearest_points": 1},
                        {"target": "diff-set"}, {"size_factor": 2}, {"curriculum": False})
     ]  # fmt: skip
     assert len(set(found)) == len(found)
@@ -443,7 +445,7 @@ def test_what_cannot_be_read_is_said():
     ({"clusters": 0}, "clusters must be a whole number of at least 1; it is 0"),
     ({"labelled_clusters": 1.5}, "labelled_clusters must be a whole number of at least 1; it is 1.5"),
     *(({name: 0}, f"{name} must be a whole number of at least 1; it is 0")
-      for name in ("actions", "pairs", "steps", "replay", "hidden", "prefilter", "most_points")),
+      for name in ("actions", "pairs", "steps", "replay", "hidden", "prefilter", "most_points", "nearest_points")),
     *(({name: 0}, f"{name} must be above 0; it is 0") for name in ("size_factor", "lam", "lr")),
     *(({name: value}, f"{name} must be a number") for name in ("size_factor", "lam", "lr", "tau")
       for value in (np.nan, np.inf, "x", True)),

@@ -16,7 +16,14 @@ from labelwise.strategies.trustset.cells import Layout, begun, cut, distance, me
 from labelwise.strategies.trustset.episodes import episode
 
 LAYOUT = Layout(
-    clusters=3, labelled_clusters=2, actions=2, distance="exact", prefilter=5, most_points=512, state="full"
+    clusters=3,
+    labelled_clusters=2,
+    actions=2,
+    distance="exact",
+    prefilter=5,
+    most_points=512,
+    nearest_points=512,
+    state="full",
 )
 
 
@@ -157,6 +164,23 @@ def test_large_clouds_are_drawn_from(monkeypatch):
         assert np.abs(between + reward).min() < 1e-6  # one point against one point
     sizes = [distance(x, x + 1, kind, rng()) for kind in ("sliced", "gaussian")]
     assert 0.3 < sizes[0] < sizes[1] == pytest.approx(np.sqrt(2))
+
+
+def test_the_nearest_cluster_is_sought_among_as_many_points_as_told(monkeypatch):
+    from labelwise.strategies.trustset import cells
+
+    x, seen = drawn("nearest", n=90), []
+    real = cells.nearest_cloud
+    monkeypatch.setattr(
+        cells, "nearest_cloud", lambda *a: seen.append([len(a[0]), *map(len, a[1])]) or real(*a)
+    )
+    trusted, rewards = np.arange(90) % 3 == 0, []
+    for few in (2, 512):
+        found = episode(x, trusted, 0.5, replace(LAYOUT, nearest_points=few, clusters=2), rng("nearest"))
+        assert max(map(max, seen)) == 2 if few == 2 else min(map(max, seen)) > 2
+        seen.clear()
+        rewards.append(found.rewards)
+    assert_array_equal(*rewards)  # these look at `most_points`
 
 
 def test_moments_by_hand():

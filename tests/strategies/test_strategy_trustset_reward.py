@@ -14,7 +14,7 @@ from labelwise.strategies.trustset.reward import RewardNetwork
 
 torch = pytest.importorskip("torch")
 WIDTH = 3
-LAYOUT = Layout(3, 2, 2, "exact", 5, 512, "full")
+LAYOUT = Layout(3, 2, 2, "exact", 5, 512, 512, "full")
 
 
 def rng(*path):

@@ -15,7 +15,7 @@ from labelwise.strategies.trustset.episodes import episode
 from labelwise.strategies.trustset.parallel import ahead, allowed_threads, done
 from labelwise.strategies.trustset.reward import RewardNetwork, _products
 
-LAYOUT = Layout(4, 4, 3, "exact", 4, 512, "full")
+LAYOUT = Layout(4, 4, 3, "exact", 4, 512, 512, "full")
 
 
 def rng(*path):
@@ -81,7 +81,7 @@ def test_threads_and_their_timing_change_no_digit_of_an_agent(distance, monkeypa
 
     torch = pytest.importorskip("torch")
     x = rng("agent").normal(size=(90, 5)).astype(np.float32)
-    layout = Layout(3, 3, 2, distance, 3, 512, "full")
+    layout = Layout(3, 3, 2, distance, 3, 512, 512, "full")
 
     def trained(threads, pause=None, slow=0.0):
         with monkeypatch.context() as patch:

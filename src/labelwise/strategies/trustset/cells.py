@@ -35,7 +35,8 @@ class Layout:
         actions: A, cells a cluster.
         distance: between a pool cluster and the labelled ones: see `DISTANCES`.
         prefilter: labelled clusters with the nearest centroids whose distances are computed.
-        most_points: of each cloud that enter a distance; more are drawn from.
+        most_points: of each cloud that enter the distance of a reward; more are drawn from.
+        nearest_points: of each cloud that enter the search of the nearest labelled cluster; likewise.
         state: "full", or "pool" without the nearest labelled cluster.
     """
 
@@ -45,6 +46,7 @@ class Layout:
     distance: str
     prefilter: int
     most_points: int
+    nearest_points: int
     state: str
 
 
@@ -241,8 +243,8 @@ def _choice(
     """
     if len(homes) == 1:
         return lambda: int(names[0])
-    own = drawn(rows, layout.most_points, rng)
-    clouds = [drawn(home, layout.most_points, rng) for home in homes]
+    own = drawn(rows, layout.nearest_points, rng)
+    clouds = [drawn(home, layout.nearest_points, rng) for home in homes]
 
     def far() -> list[Array]:
         return [np.asarray(labelled[cloud]) for cloud in clouds]

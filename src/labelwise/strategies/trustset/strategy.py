@@ -54,7 +54,8 @@ class BralT(Strategy):
     Deviations:
         - What the paper leaves open is a field below: the TrustSet's size, the split of a rehearsal, scope, truncation.
         - Clusters come from k-means (the paper names no method), at most 10 iterations, learnt from at most 20,000 rows.
-        - Equation 7 looks at the `prefilter` labelled clusters with the nearest means.
+        - Equation 7 looks at the `prefilter` labelled clusters with the nearest means, and at `nearest_points` of each
+          cloud; rewards at `most_points`.
         - Rewards are distances between sets (equation 8); algorithm 3 prints moments.
         - Inputs and rewards are standardised; SGD at 0.01 hardly moves otherwise.
         - A cluster without TrustSet members gives no reward: where none has any, the five nearest members stand in.
@@ -79,7 +80,8 @@ class BralT(Strategy):
         standardise: scale inputs and rewards by the buffer's statistics.
         distance: "exact" (W1), "sliced" (50 directions), or "gaussian" (W2 of diagonal Gaussians).
         prefilter: labelled clusters that equation 7 looks at.
-        most_points: of each cloud that enter a distance.
+        most_points: of each cloud that enter the distance of a reward.
+        nearest_points: of each cloud that enter the search of the nearest labelled cluster.
         scope: "per-cluster": the same share of the batch from every cluster; "global": one ranking.
         truncate: what is taken of a cell that is larger than its share: "random", or "nearest" to its mean.
         state: "full", or "pool" without the nearest labelled cluster.
@@ -106,6 +108,7 @@ class BralT(Strategy):
     distance: str = "exact"
     prefilter: int = 5
     most_points: int = 512
+    nearest_points: int = 128
     scope: str = "per-cluster"
     truncate: str = "random"
     state: str = "full"
@@ -118,7 +121,8 @@ class BralT(Strategy):
     )
 
     def __post_init__(self) -> None:
-        for name in ("actions", "pairs", "steps", "replay", "hidden", "prefilter", "most_points"):
+        points = ("most_points", "nearest_points")
+        for name in ("actions", "pairs", "steps", "replay", "hidden", "prefilter", *points):
             check_count(getattr(self, name), name, 1)
         for name in ("clusters", "labelled_clusters"):
             if getattr(self, name) is not None:
@@ -179,6 +183,7 @@ class BralT(Strategy):
             self.distance,
             self.prefilter,
             self.most_points,
+            self.nearest_points,
             self.state,
         )
 
