@@ -78,6 +78,22 @@ def test_even_chance_is_pearsons_test():
     assert even_chance(np.zeros(5, np.int64), 1) == 1.0
 
 
+def test_what_a_few_labels_alone_make_uneven_is_allowed_for():
+    shares = (0.5, 0.3, 0.15, 0.05)
+    few, many = (
+        round_of(shares, labelled=12, first_shares=EVEN)[0],
+        round_of(shares, labelled=400, first_shares=EVEN)[0],
+    )
+    for view, known, otherwise in ((few, 12, True), (many, 400, False)):
+        notes = make("bral-t-plus").propose(view, 10, generator(1)).notes
+        plain = evenness(view.pool.need("probs"))
+        # entropies of l labels of four even classes are (4 - 1) / 2 l too small on average
+        assert notes["evenness"] == pytest.approx(min(1, plain * np.exp(3 / (2 * known))), abs=1e-4)
+        assert ("class weights" not in notes) == otherwise
+        uncorrected = make("bral-t-plus", correction=0.0).propose(view, 10, generator(1)).notes
+        assert uncorrected["evenness"] == pytest.approx(plain, abs=1e-4) and "class weights" in uncorrected
+
+
 def test_evenness_by_hand():
     assert_allclose(evenness(np.array([[1.0, 0.0], [0.0, 1.0]])), 1.0)
     assert_allclose(evenness(np.array([[1.0, 0.0], [1.0, 0.0]])), 0.5)

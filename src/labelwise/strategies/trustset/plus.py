@@ -26,8 +26,9 @@ class BralTPlus(BralT):
 
     Formula:
         score = Σ_y p_y w_y σ*(-ln p_y) ‖p - onehot(y)‖, w_y ∝ 1 / n_y of the labelled set; of the `over` b best, the
-        best one of each of b k-means clusters. While exp(H(mean p)) / C of the pool is at least `evenness`, and the labels of
-        its first round do not contradict even classes (χ² test, p >= `doubt`), `otherwise` asks.
+        best one of each of b k-means clusters. While exp(H(mean p) + `correction` (C - 1) / 2 l) / C of the pool is at least
+        `evenness`, l the number of labels, and the labels of its first round do not contradict even classes (χ² test,
+        p >= `doubt`), `otherwise` asks.
     Cost:
         O(n C) time, k-means of `over` b samples into at most 500 clusters; O(over b D) memory; or that of `otherwise`.
         No rehearsals unless `reward` is above 0.
@@ -49,6 +50,8 @@ class BralTPlus(BralT):
     Attributes:
         otherwise: the strategy for pools that look balanced.
         evenness: exp(H) / C of the pool's mean probabilities, in [1 / C, 1], from which on they do; above 1: never.
+        correction: how much is added to H for what a few labels alone make uneven: 1 is the bias of the entropy of l labels
+            of even classes (Miller 1955), 0 adds nothing.
         doubt: below this p of the first labels' χ² test they do not, whatever the pool's probabilities say.
         balance: exponent of 1 / n_y; 0 for no balance.
         over: candidates for each sample of the batch, at least 1; 1 for no spreading.
@@ -60,6 +63,7 @@ class BralTPlus(BralT):
 
     otherwise: Strategy = "cluster-margin"  # type: ignore[assignment]  # see `make`
     evenness: float = 0.94
+    correction: float = 1.0
     doubt: float = 0.01
     balance: float = 1.0
     over: float = 3.0
@@ -76,6 +80,7 @@ class BralTPlus(BralT):
                 f"otherwise must be a Strategy; it is {self.otherwise!r}. labelwise.make takes names."
             )
         check_number(self.evenness, "evenness", 0)
+        check_number(self.correction, "correction", 0)
         check_number(self.doubt, "doubt", 0, 1)
         check_number(self.balance, "balance", 0)
         check_number(self.over, "over", 1)
@@ -114,6 +119,10 @@ class BralTPlus(BralT):
             self.first = even_chance(y, view.n_classes)
         first = 1.0 if self.first is None else self.first
         even = evenness(probs)
+        if (
+            y.size
+        ):  # of a predictor that has seen few labels, the pool's classes look as uneven as those labels
+            even = min(1.0, even * float(np.exp(self.correction * (view.n_classes - 1) / (2 * y.size))))
         notes: dict[str, Any] = {"evenness": round(even, 4), "even first labels, p": round(first, 4)}
         if even >= self.evenness and first >= self.doubt:
             other = self.otherwise.propose(view.only(self.otherwise.needs), n, rng)
