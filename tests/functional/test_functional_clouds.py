@@ -15,6 +15,7 @@ from labelwise.functional.clouds import (
     euclidean_costs,
     gaussian_distance,
     nearest_cloud,
+    short_costs,
     softened_bounds,
     transport_cost,
 )
@@ -100,6 +101,21 @@ def test_costs_are_as_exact_far_from_the_origin():
         assert_allclose(euclidean_costs(*moved), apart, atol=1e-6)
     assert euclidean_costs(x, x).min() >= 0
     assert_allclose(np.diag(euclidean_costs(x + 1e6, x + 1e6)), 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_short_costs_have_about_five_digits(kind, offset):
+    x = (drawn("short", n=40, width=300) + offset).astype(kind)
+    y = np.concatenate([x[:5], (drawn("far", n=9, width=300) + offset).astype(kind)])
+    for left, right in ((x, y), (y, x), (x[:1], y[:1])):
+        found, wanted = short_costs(left, right), euclidean_costs(left, right)
+        assert found.dtype == np.float64
+        assert_allclose(found, wanted, rtol=1e-5, atol=1e-4 if offset and kind == "float64" else 1e-6)
+    assert np.diag(short_costs(x, y)[:5, :5]).max() == 0 or kind == "float64"  # points that coincide
+    # beside one point far away all others are close
+    x[0] = 60000
+    assert_allclose(short_costs(x, y), euclidean_costs(x, y), rtol=1e-5, atol=1e-3)
 
 
 def test_costs_that_cannot_be_transported_are_refused(monkeypatch):

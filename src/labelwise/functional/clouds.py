@@ -17,6 +17,7 @@ _SLACK = 1 + 1e-9  # bounds are equal to what they bound where points coincide, 
 _WORTH = 2**13  # costs from which on the simplex takes far longer than closer bounds
 _SOFTNESS = 0.02  # of the plan behind these, in mean costs
 _SWEEPS = 20  # to find it
+_CLOSE = 1e-2  # squares below so much of the clouds' extent squared lose digits to products of short floats
 
 
 def euclidean_costs(x: Array, y: Array) -> Floats:
@@ -28,6 +29,29 @@ def euclidean_costs(x: Array, y: Array) -> Floats:
     a, b = x - origin, y - origin
     squares = np.vecdot(a, a)[:, None] + np.vecdot(b, b) - 2 * (a @ b.T)
     return np.asarray(np.sqrt(np.maximum(squares, 0)))
+
+
+def short_costs(x: Array, y: Array) -> Floats:
+    """Return `euclidean_costs` to about five digits, of float32 clouds in half the time: for means of many of them.
+
+    Products are in the digits of the clouds; pairs that are close are looked at again by their differences.
+    """
+    kind = np.result_type(x.dtype, y.dtype, np.float32)
+    if kind != np.float32:
+        return euclidean_costs(x, y)
+    origin = y.mean(axis=0, dtype=np.float64).astype(kind)
+    a, b = np.subtract(x, origin, dtype=kind), np.subtract(y, origin, dtype=kind)
+    lengths = np.vecdot(a, a), np.vecdot(b, b)
+    squares = a @ b.T
+    squares *= -2
+    squares += lengths[0][:, None]
+    squares += lengths[1]
+    i, j = np.nonzero(squares <= _CLOSE * (lengths[0].max() + lengths[1].max()))
+    if i.size > len(x) + len(y):  # beside points far away all others are close
+        return euclidean_costs(x, y)
+    off = a[i] - b[j]
+    squares[i, j] = np.vecdot(off, off)
+    return np.asarray(np.sqrt(squares, dtype=np.float64))
 
 
 def transport_cost(costs: Floats) -> float:

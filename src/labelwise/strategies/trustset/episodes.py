@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array
-from labelwise.functional.clouds import euclidean_costs, transport_cost
+from labelwise.functional.clouds import short_costs, transport_cost
 from labelwise.strategies.trustset.cells import Cells, Floats, Ids, Layout, begun, distance, drawn, members
 from labelwise.strategies.trustset.parallel import done
 
@@ -123,7 +123,7 @@ def _rewards(
         return lambda: found
 
     def transported() -> Floats:
-        costs = euclidean_costs(pool[np.concatenate(groups)], cloud)  # one product for the whole cluster
+        costs = short_costs(pool[np.concatenate(groups)], cloud)  # one product for the whole cluster
         ends = np.cumsum([group.size for group in groups])[:-1]
         return np.array([-transport_cost(part) for part in np.split(costs, ends)])
 
