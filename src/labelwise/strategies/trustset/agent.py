@@ -17,7 +17,8 @@ from labelwise.strategies.trustset.episodes import Episode, Started, started
 from labelwise.strategies.trustset.parallel import ahead, allowed_threads
 from labelwise.strategies.trustset.reward import RewardNetwork, batches
 
-AHEAD = 3  # rehearsals made before the network asks for them
+DRAWN = 3  # rehearsals drawn before their distances are sought: each holds its part of the labelled set
+READY = 12  # rehearsals ready before the network asks for them: time that is left for what comes after
 
 
 @dataclass
@@ -125,8 +126,8 @@ def _lessons(
 ) -> Iterator[Lesson]:
     """Yield each rehearsal, and the rows of the buffer that the steps after it look at.
 
-    With more than one thread, one draws the next rehearsals and another finds the last ones' distances, beside the
-    caller's network. All random numbers are drawn in turn, by one thread, and each product is reckoned by one thread:
+    With two threads, one makes the next rehearsals beside the caller's network; of more, one draws them and the others
+    find the last ones' distances. All random numbers are drawn in turn, by one thread, and each product is reckoned by one thread:
     so that neither their number nor who is faster changes a digit.
     """
 
@@ -145,8 +146,8 @@ def _lessons(
 
     if threads == 1:
         return finished(begun(), 1)
-    early = stack.enter_context(closing(ahead(begun(), AHEAD)))
-    return stack.enter_context(closing(ahead(finished(early, max(1, threads - 2)), AHEAD)))
+    early = begun() if threads == 2 else stack.enter_context(closing(ahead(begun(), DRAWN)))
+    return stack.enter_context(closing(ahead(finished(early, max(1, threads - 2)), READY)))
 
 
 def agreement(network: RewardNetwork, seen: Episode) -> tuple[float, float]:

@@ -157,13 +157,13 @@ class BralT(Strategy):
         seconds = {"trust set": perf_counter() - start}
         threads, found = allowed_threads(), list[Cells]()
 
-        def look() -> None:
+        def look(threads: int = max(1, threads - 1)) -> None:  # beside the network, which has one of them
             found.append(cells_of(pool, x, layout, rng, threads))
 
         network, lessons = self._network(view, x, trusted, layout, rng, look)
         start = perf_counter()
         if not found:  # nothing was rehearsed
-            look()
+            look(threads)
         cells = found[0]
         predicted = self._predicted(network, cells) if network else rng.random(len(cells.sizes))
         taken = shares(predicted, cells.cluster_of, cells.sizes, n, self.scope)
