@@ -67,15 +67,31 @@ def phases(labelled: int, pool: int, width: int, repeats: int) -> dict[str, Any]
 
         work()
         runs = [work().notes["seconds"] for _ in range(repeats)]
+        alone = selection_alone(view, min(500, pool), repeats)
         rows[str(classes)] = {
             "seconds": {name: statistics.median(run[name] for run in runs) for name in runs[0]},
             "total": statistics.median(sum(run.values()) for run in runs),
             "target": target,
+            "selection_alone": alone,
+            "selection_target": SELECTION,
             "all_runs": runs,
             "extra_mb": peak(work),
         }
-        print(classes, rows[str(classes)]["seconds"], flush=True)
+        print(classes, rows[str(classes)]["seconds"], "selection alone", alone, flush=True)
     return {"labelled": labelled, "pool": pool, "width": width, "rows": rows}
+
+
+def selection_alone(view: View, n: int, repeats: int) -> float:
+    """Return the median seconds of choosing with a kept agent, on all threads; nothing runs beside it."""
+    kept = strategies.make("bral-t", reuse=(0,), pairs=1)
+    kept.propose(view, n, generator(0))
+    seconds = []
+    for _ in range(repeats):
+        found = kept.propose(view, n, generator(0)).notes["seconds"]
+        if "network" in found:
+            raise RuntimeError("The agent was not kept: selection did not run alone.")
+        seconds.append(found["selection"])
+    return statistics.median(seconds)
 
 
 def overhead(sizes: list[int], pool: int, epochs: int) -> dict[str, Any]:

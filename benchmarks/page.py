@@ -191,7 +191,12 @@ def bralt() -> list[str]:
         lines += [
             f"All but the classifier's own training, with the defaults: |L| = {p['labelled']:,}, a pool of {p['pool']:,}, "
             f"D = {p['width']}, {p['threads']} threads; seconds, median. "
-            "Rehearsals run beside the network: theirs are the seconds that it waited for them.", "",
+            "Rehearsals run beside the network, and so does most of the selection: theirs are the seconds that were waited "
+            "for them." + "".join(
+                f" Selection alone, with an agent that was kept: {row['selection_alone']:.2f} s with {classes} classes "
+                f"(at most {row['selection_target']:.0f})."
+                for classes, row in p["rows"].items() if "selection_alone" in row
+            ), "",
             *rows(["classes", *names, "all", "target", "extra MB"], body), origin(p), "",
         ]  # fmt: skip
     if "overhead" in r:
