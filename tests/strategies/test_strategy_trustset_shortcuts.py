@@ -58,7 +58,7 @@ def test_what_means_rule_out_is_never_the_nearest(apart, monkeypatch):
     homes, asked = [], []
     quick = module.quick_kmeans
     nearest = module.nearest_cloud
-    monkeypatch.setattr(module, "quick_kmeans", lambda *a: homes.append(quick(*a)) or homes[-1])
+    monkeypatch.setattr(module, "quick_kmeans", lambda *a, **k: homes.append(quick(*a, **k)) or homes[-1])
     monkeypatch.setattr(module, "nearest_cloud", lambda *a: asked.append(1) or nearest(*a))
     places = apart * rng("places").normal(size=(4, 3))
     pool, labelled = (

@@ -53,7 +53,8 @@ class BralT(Strategy):
         "Labeled TrustSet Guided: Combining Batch Active Learning with Reinforcement Learning" (BRAL-T).
     Deviations:
         - What the paper leaves open is a field below: the TrustSet's size, the split of a rehearsal, scope, truncation.
-        - Clusters come from k-means (the paper names no method), at most 10 iterations, learnt from at most 20,000 rows.
+        - Clusters come from k-means (the paper names no method), at most 10 iterations, learnt from at most 10,000 rows of the
+          pool, and 2,500 of a cluster.
         - Equation 7 looks at the `prefilter` labelled clusters with the nearest means, and at `nearest_points` of each
           cloud; rewards at `most_points`.
         - Rewards are distances between sets (equation 8); algorithm 3 prints moments.
