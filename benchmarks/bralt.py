@@ -1,7 +1,7 @@
 """What BRAL-T costs: its phases on made embeddings, and its round beside those of rivals on Fashion-MNIST.
 
 python benchmarks/bralt.py --part phases      # a few minutes on two cores
-python benchmarks/bralt.py --part overhead    # about half an hour; LABELWISE_DATA must hold fashion_mnist
+python benchmarks/bralt.py --part overhead    # ten minutes, most of them VAAL's; LABELWISE_DATA must hold fashion_mnist
 
 Threads are the caller's (OMP_NUM_THREADS, OPENBLAS_NUM_THREADS). Run it with nothing else on the machine. Each part
 replaces its own share of results/bralt.json.
