@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 from functional.golden_numbers import cases
 from labelwise.errors import InputError, ShapeError, UnknownName
 from labelwise.functional import ambiguity, robust
+from labelwise.functional import groups as groups_of
 from labelwise.objectives.adversary import Variational, additive
 from labelwise.objectives.robust import Dual, EarlyFusionDro, Known, Mean, MMDro, robust_mean
 from labelwise.objectives.tails import Cvar, GroupDro
@@ -131,8 +132,8 @@ def test_group_dro_takes_the_steps_of_the_function():
     for _ in range(20):
         losses, groups = rng.exponential(size=30), np.r_[0, 1, 2, rng.integers(0, 3, 27)]
         got = adversary.weigh(torch.tensor(losses), Known(groups=torch.tensor(groups))).numpy()
-        means = robust.group_means(losses, groups, 3)
-        q = robust.group_step(q, means, 0.5)
+        means = groups_of.group_means(losses, groups, 3)
+        q = groups_of.group_step(q, means, 0.5)
         assert_allclose(adversary.q, q)
         assert_allclose(got @ losses, q @ means)
     # who is not in the batch keeps its weight, and the others share it
