@@ -15,10 +15,8 @@ from labelwise.strategies import make
 from labelwise.strategies.cheating import cheats
 
 REFERENCE = "random"
-REFERENCES = (
-    REFERENCE,
-    "erm",
-)  # what others are compared with, the first that there is: random picks, plain training
+# What others are compared with, the first that there is: random picks, plain training.
+REFERENCES = (REFERENCE, "erm")
 CHEATS = "cheats: knows the pool's labels"  # marks a strategy in every table; no verdict rests on such a one
 
 Cases = Mapping[str, Mapping[str, str]]  # run id -> axis -> case

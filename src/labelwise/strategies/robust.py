@@ -14,6 +14,7 @@ from labelwise.functional import scores
 from labelwise.functional.batches import kmeans_pp, top
 from labelwise.functional.robust import Floats
 from labelwise.functional.robust_gain import RIDGE, shift_weights
+from labelwise.functional.stress import capped_losses
 from labelwise.signals import Needs, Signals, View
 from labelwise.strategies.base import Proposal, Strategy
 
@@ -22,7 +23,6 @@ UNCERTAINTY: dict[str, Callable[[Any], Array]] = {
     "entropy": scores.entropy,
 }
 TEACHERS = ("labelled", "validation")
-LEAST = 1e-6  # of a probability, so that no single loss rules
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,4 @@ class RobustGain(Strategy):
 
 def known_losses(known: Signals) -> Floats:
     """Return -ln p_y (l,) of samples whose classes are known, at most 13.8."""
-    probs, y = known.need("probs"), known.need("y")
-    of_class = np.asarray(probs)[np.arange(len(y)), y].astype(np.float64)
-    return np.asarray(-np.log(of_class.clip(LEAST, 1)))
+    return capped_losses(known.need("probs"), known.need("y"))
