@@ -1,6 +1,6 @@
 """How seconds and memory of robust objectives grow with K modalities, d numbers in each, and n training samples.
 
-python benchmarks/robust_complexity.py          # some minutes on one core; --dry writes nothing, --quick is a smaller grid
+python benchmarks/robust_complexity.py          # about a minute on one core; --dry writes nothing, --quick is a smaller grid
 
 Made-up samples of the task `copula`, recipe "multimodal" with small dense encoders. One of K, d and n varies at a time, the others
 stay as in BASE. Fits of all objectives take turns, and the training loop alone is timed by the processor's clock, so that whatever
@@ -14,17 +14,13 @@ from __future__ import annotations
 import argparse
 import statistics
 from math import log
-from pathlib import Path
 from time import process_time
 from typing import Any
 
-import numpy as np
-
 from labelwise import data, models
-from labelwise.data.base import Labelled
-from labelwise.models.multimodal import recipe as multimodal
 from labelwise.seeds import generator
 from record import write
+from robust_cost import steps_of
 
 OBJECTIVES: dict[str, Any] = {
     "erm": "erm",
@@ -37,55 +33,25 @@ GRID = {"K": (2, 4, 8, 16), "d": (4, 16, 64, 256), "n": (256, 1024, 4096)}
 QUICK = {"K": (2, 4), "d": (4, 16), "n": (128, 256)}
 
 
-def grown(*, reset: bool = False) -> int:
-    """Return the most bytes this process has had in memory since the last reset; 0 where the system does not say."""
-    try:
-        if reset:
-            Path("/proc/self/clear_refs").write_text("5")
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
-    except (OSError, StopIteration):
-        return 0
-
-
-def fit(objective: Any, simulation: Any, n: int, epochs: int) -> tuple[float, int]:
-    """Return the processor's seconds of one fit's training loop, and by how many bytes it grew."""
-    task, told = simulation.task, []
-    names = task.data.modalities
-    recipe = models.make(
-        "multimodal", objective=objective, encoders=dict.fromkeys(names, "mlp"), width=16, projection=16,
-        epochs=epochs, batch_size=64, lr=0.003,
-    )  # fmt: skip
-    ids = task.pool[:n]
-    train = Labelled(ids, np.array([simulation.truth[i] for i in ids.tolist()]))
-    loop = multimodal.run_training
-
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        before, start = grown(reset=True), process_time()
-        done = loop(*args, **kwargs)
-        told.append((process_time() - start, grown() - before))
-        return done
-
-    multimodal.run_training = timed
-    try:
-        recipe.fit(task.data, train, task.pool[n:], None, task.n_classes, generator(0, "complexity"))
-    finally:
-        multimodal.run_training = loop
-    return told[0]
-
-
 def point(sizes: dict[str, int], turns: int, epochs: int) -> dict[str, Any]:
     """Return what each objective takes at one size."""
     simulation = data.make(
         "copula", modalities=sizes["K"], width=sizes["d"], train=2 * sizes["n"], test=50, correlation=0.3
     )
+    recipes = {
+        name: models.make(
+            "multimodal", objective=value, encoders=dict.fromkeys(simulation.task.data.modalities, "mlp"), width=16,
+            projection=16, epochs=epochs, batch_size=64, lr=0.003,
+        )
+        for name, value in OBJECTIVES.items()
+    }  # fmt: skip
     seconds: list[dict[str, float]] = []
     memory: dict[str, int] = dict.fromkeys(OBJECTIVES, 0)
     for turn in range(turns):
         order = generator(turn, "benchmarks", "turn").permutation(len(OBJECTIVES))
         took = {}
         for name in (list(OBJECTIVES)[i] for i in order):
-            took[name], bytes_ = fit(OBJECTIVES[name], simulation, sizes["n"], epochs)
+            took[name], bytes_ = steps_of(recipes[name], simulation, sizes["n"])
             memory[name] = max(memory[name], bytes_)
         seconds.append(took)
     return {
@@ -101,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
     parser.add_argument("--dry", action="store_true", help="write nothing")

@@ -20,6 +20,7 @@ import numpy as np
 from labelwise import data, models
 from labelwise.data.base import Labelled
 from labelwise.models.multimodal import recipe as multimodal
+from labelwise.planning import resident
 from labelwise.seeds import generator
 from record import write
 
@@ -35,17 +36,17 @@ OBJECTIVES: dict[str, Any] = {
 }
 
 
-def steps_of(recipe: Any, simulation: Any, labels: int) -> float:
-    """Return the processor's seconds of one fit's training loop."""
-    task, seconds = simulation.task, []
+def steps_of(recipe: Any, simulation: Any, labels: int) -> tuple[float, int]:
+    """Return the processor's seconds of one fit's training loop, and by how many bytes the process grew in it at most."""
+    task, found = simulation.task, []
     ids = task.pool[:labels]
     train = Labelled(ids, np.array([simulation.truth[i] for i in ids.tolist()]))
     loop = multimodal.run_training
 
     def timed(*args: Any, **kwargs: Any) -> Any:
-        start = process_time()
+        before, start = resident(reset=True), process_time()
         done = loop(*args, **kwargs)
-        seconds.append(process_time() - start)
+        found.append((process_time() - start, resident() - before))
         return done
 
     multimodal.run_training = timed
@@ -53,7 +54,7 @@ def steps_of(recipe: Any, simulation: Any, labels: int) -> float:
         recipe.fit(task.data, train, task.pool[labels:], None, task.n_classes, generator(0, "cost"))
     finally:
         multimodal.run_training = loop
-    return seconds[0]
+    return found[0]
 
 
 def main() -> None:
@@ -81,7 +82,7 @@ def main() -> None:
     for turn in range(asked.turns):
         order = generator(turn, "benchmarks", "turn").permutation(len(recipes))
         names = [list(recipes)[i] for i in order]
-        turns.append({name: steps_of(recipes[name], simulation, asked.labels) for name in names})
+        turns.append({name: steps_of(recipes[name], simulation, asked.labels)[0] for name in names})
     size = recipes["erm"].batch_size
     steps = asked.epochs * -(-asked.labels // size)
     milliseconds = {name: 1000 / steps * statistics.median(turn[name] for turn in turns) for name in recipes}

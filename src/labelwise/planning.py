@@ -175,17 +175,17 @@ def _measured(work: Callable[[], None]) -> tuple[float, int]:
     start = perf_counter()
     work()
     took = perf_counter() - start
-    before = _resident(reset=True)
+    before = resident(reset=True)
     tracemalloc.start()
     try:
         work()
         traced = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    return took, max(traced, _resident() - before)
+    return took, max(traced, resident() - before)
 
 
-def _resident(*, reset: bool = False) -> int:
+def resident(*, reset: bool = False) -> int:
     """Return the most bytes this process has had in memory since the last reset; 0 where the system does not say."""
     try:
         if reset:
