@@ -190,8 +190,8 @@ def test_no_set_that_a_policy_is_used_on_was_trained_on():
 
 def test_there_is_a_protocol_for_every_question_about_robust_training():
     there = {name.removeprefix("mmdro/"): scales(name) for name in names() if name.startswith("mmdro/")}
-    wanted = {"simulation", "images-audio", "har", "halves", "speaker", "text", "rho", "wrong-rho", "gamma", "active",
-              "complexity", "evidence"}  # fmt: skip
+    wanted = {"simulation", "images-audio", "har", "halves", "speaker", "text", "rho", "wrong-rho", "gamma",
+              "encoder", "active", "complexity", "evidence"}  # fmt: skip
     assert set(there) == wanted and all({SMOKE, "full"} <= set(there[name]) for name in there)
 
 
@@ -217,6 +217,17 @@ def test_the_evidence_for_robust_training_pairs_ten_seeds_of_every_method_on_eve
         assert spec.plan.start == spec.plan.budget  # one fit
         assert spec.task.params.get("shifts") or spec.task.params.get("radii")
     assert len(seeds) == 6 * 7 and all(len(some) == 10 for some in seeds.values())
+
+
+def test_errors_of_encoders_are_of_the_test_part_alone_and_exact_for_comparison():
+    made = read_bench(find("mmdro/encoder"))
+    levels = {}
+    for spec, case in zip(made.specs, made.cases, strict=True):
+        errors = spec.task.params["corrupt"]
+        assert all(one["kind"] == "noise" and one["parts"] == ["test"] for one in errors)
+        levels[case["error"]] = {one["modality"]: one["amount"] for one in errors}
+    everywhere = {f"error-{a:g}": dict.fromkeys(("m1", "m2", "m3"), a) for a in (0.1, 0.3, 1.0)}
+    assert levels == {"exact": {}, "first-only": {"m1": 1.0}, **everywhere}
 
 
 def test_the_radii_of_the_sweep_are_the_grid():
