@@ -17,6 +17,7 @@ import pytest
 from filelock import FileLock, Timeout
 
 from labelwise.bench.launch import is_finished, launch
+from labelwise.bench.names import noted_cases
 from labelwise.bench.results import read_run, read_runs
 from labelwise.bench.run import run, run_file
 from labelwise.bench.spec import read_bench, read_spec
@@ -79,14 +80,20 @@ def test_launch_runs_everything_and_says_what_failed(tmp_path):
     _, specs = grid(tmp_path)
     broken = read_spec({**specs[0].values(), "task": {"name": "digits", "test": 5.0}})
     seen = []
+    cases = {specs[0].id: {"set": "small", "method": "plain"}}
     jobs = launch(
-        [*specs[:2], broken], tmp_path / "runs", jobs=2, watch=lambda j: seen.append([x.status for x in j])
+        [*specs[:2], broken],
+        tmp_path / "runs",
+        jobs=2,
+        cases=cases,
+        watch=lambda j: seen.append([x.status for x in j]),
     )
     assert [j.status for j in jobs] == ["done", "done", "failed"]
     assert "test" in jobs[2].why
     assert seen[-1] != ["waiting"] * 3
     runs, _ = read_runs([tmp_path / "runs"])
     assert len([r for r in runs if r.finished]) == 2
+    assert noted_cases(runs) == cases  # a report of the folder alone calls them by these
     assert launch(specs[:2], tmp_path / "runs")[0].share == 1.0  # skipped: nothing left to run
     with pytest.raises(InputError, match="--jobs must be at least 1; it is 0"):
         launch(specs, tmp_path, jobs=0)

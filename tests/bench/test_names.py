@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from fabricated import run
 
-from labelwise.bench.names import CHEATS
+from labelwise.bench.names import CHEATS, noted_cases
 from labelwise.bench.report import write_report
 from labelwise.bench.settings import group
 
@@ -39,6 +42,26 @@ def test_one_method_with_other_parameters_elsewhere_keeps_its_name():
         ("two", "mine", run("power-bald", 0, task={"a": 2})),
     )
     assert [list(g.runs) for g in found] == [["mine"], ["mine"]]
+
+
+def opened_with(cases, made):
+    opened = replace(made.state.opened, notes={**made.state.opened.notes, "cases": cases})
+    return replace(made, state=replace(made.state, opened=opened))
+
+
+def test_cases_that_runs_were_opened_with_name_them_without_the_protocol():
+    runs = [
+        opened_with({"set": "one", "method": how}, run(recipe={**CNN, "objective": how}))
+        for how in ("erm", "mmdro")
+    ]
+    [found] = group(runs, noted_cases(runs))
+    assert (found.title, list(found.runs)) == ("one", ["erm", "mmdro"])
+    assert len(group(runs)) == 2  # without them two recipes are two settings
+
+
+@pytest.mark.parametrize("cases", ["erm", {}, ["method"], {"method": 3}, {"method": {"name": "erm"}}, None])
+def test_what_a_strangers_file_calls_cases_is_left_out_unless_it_is_a_table_of_words(cases):
+    assert noted_cases([opened_with(cases, run())]) == {}
 
 
 def test_random_is_random_whatever_its_case_is_called():

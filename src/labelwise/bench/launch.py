@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,7 @@ def launch(
     *,
     jobs: int = 1,
     notes: dict[str, Any] | None = None,
+    cases: Mapping[str, Mapping[str, str]] | None = None,
     watch: Callable[[Sequence[Job]], None] | None = None,
 ) -> list[Job]:
     """Run every spec that is not finished yet and return all jobs.
@@ -71,6 +72,7 @@ def launch(
         folder: where the run files lie.
         jobs: processes at a time, at least 1.
         notes: kept with each opening.
+        cases: run id -> axis -> case of a protocol, kept with the opening, so that a report of the files alone has them.
         watch: told the jobs whenever one of them moves.
 
     Raises:
@@ -96,7 +98,8 @@ def launch(
 
     def follow(index: int, job: Job) -> None:
         try:
-            _run(job, folder, notes or {}, moved)
+            named = (cases or {}).get(job.spec.id)
+            _run(job, folder, {**(notes or {}), **({"cases": dict(named)} if named else {})}, moved)
         finally:  # whatever happened: the launcher must not wait for this run for ever
             with moved:
                 if job.status == "running":

@@ -22,6 +22,16 @@ CHEATS = "cheats: knows the pool's labels"  # marks a strategy in every table; n
 Cases = Mapping[str, Mapping[str, str]]  # run id -> axis -> case
 
 
+def noted_cases(runs: Sequence[Run]) -> Cases:
+    """Return the cases that runs were opened with; a file may come from a stranger, and what is no such table is left out."""
+    found: dict[str, Mapping[str, str]] = {}
+    for run in runs:
+        noted = run.state.opened.notes.get("cases") if run.state.opened is not None else None
+        if isinstance(noted, Mapping) and noted and all(isinstance(case, str) for case in noted.values()):
+            found[run.id] = noted
+    return found
+
+
 def strategy_label(spec: Mapping[str, Any]) -> str:
     """Return how a strategy is called: its name, its parameters if it has any, and whether it cheats."""
     named = dict(spec["strategy"])

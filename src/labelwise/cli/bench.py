@@ -22,7 +22,13 @@ from labelwise.cli.chosen import (
 from labelwise.cli.running import command_line, cores, run_all, see_to_files
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from labelwise.bench.spec import Bench
+
+
+def _cases(bench: Bench) -> dict[str, Mapping[str, str]]:
+    return {spec.id: cases for spec, cases in zip(bench.specs, bench.cases, strict=True)}
 
 
 def _report(bench: Bench, folder: Path, out: Path) -> None:
@@ -41,7 +47,7 @@ def _report(bench: Bench, folder: Path, out: Path) -> None:
         name=bench.name,
         about=bench.about,
         load=load_data,
-        cases={spec.id: cases for spec, cases in zip(bench.specs, bench.cases, strict=True)},
+        cases=_cases(bench),
         printed=bench.printed,
     )
     console = Console()
@@ -111,7 +117,7 @@ def bench_command(
             typer.echo(f"{line}{named}")
         return
     see_to_files(bench.specs, where, jobs, bench.name)
-    run_all(bench.specs, where, jobs, bench.name)
+    run_all(bench.specs, where, jobs, bench.name, _cases(bench))
     if report:
         _report(bench, where, where / "report.html")
 

@@ -54,12 +54,14 @@ def report_command(
 ) -> None:
     """Compare the runs in some folders: the answer, a table, and a page that explains them.
 
+    Methods and settings of a protocol are called as it calls them.
     Unfinished runs are shown but enter no mean; files that cannot be read are named.
 
     Example: labelwise report runs/demo -o report.html
     """
     from rich.console import Console
 
+    from labelwise.bench.names import noted_cases
     from labelwise.bench.report import write_report
     from labelwise.bench.results import read_runs
     from labelwise.bench.table import summary_table
@@ -76,6 +78,7 @@ def report_command(
         notes=notes,
         failing="worst" if latent_worst else "lost" if latent else "",
         latent_seconds=latent_seconds,
+        cases=noted_cases(found),
     )
     comparison, paths = written.comparison, written.paths
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,13 @@ def counted(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
-def run_all(specs: Sequence[Spec], folder: Path, jobs: int, name: str) -> None:
+def run_all(
+    specs: Sequence[Spec],
+    folder: Path,
+    jobs: int,
+    name: str,
+    cases: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
     """Run what is not finished, with one bar for all runs.
 
     Args:
@@ -36,6 +42,7 @@ def run_all(specs: Sequence[Spec], folder: Path, jobs: int, name: str) -> None:
         folder: where their files lie.
         jobs: processes at a time.
         name: of the bench, kept with each opening.
+        cases: run id -> axis -> case, likewise.
 
     Raises:
         LabelwiseError: some runs did not finish; what each of them said.
@@ -92,7 +99,7 @@ def run_all(specs: Sequence[Spec], folder: Path, jobs: int, name: str) -> None:
 
     with bar:
         notes = {"command": command_line(), "bench": name}
-        everything = launch(specs, folder, jobs=jobs, notes=notes, watch=watch)
+        everything = launch(specs, folder, jobs=jobs, notes=notes, cases=cases, watch=watch)
     bad = [job for job in everything if job.status in ("failed", "busy")]
     if bad:
         listed = "\n".join(
