@@ -21,6 +21,7 @@ from strategies.strategy_views import made
 
 PLAN = Plan(seed=3, start=7, batch=5, budget=32)
 SHORT = Plan(seed=3, start=7, batch=5, budget=17)  # for the laws that are tried with every strategy
+AUDITED = Plan(seed=3, start=7, batch=5, budget=32, audit=0.3)
 
 
 def oracle(**kwargs):
@@ -43,17 +44,20 @@ def uninterrupted(strategy, plan=PLAN, warm=False, who=None):
 
 
 def asks(state):
-    return [(a.round, a.ids, a.scores) for a in state.asks]
+    return [(a.round, a.ids, a.scores, a.audit) for a in state.asks]
 
 
-@pytest.mark.parametrize("name, warm", [*((name, False) for name in sorted(TABLE)), ("margin", True)])
-def test_law_r_a_campaign_reopened_at_every_step_asks_the_same(name, warm, tmp_path):
+@pytest.mark.parametrize(
+    "name, warm, plan",
+    [*((name, False, SHORT) for name in sorted(TABLE)), ("margin", True, SHORT), ("badge", True, AUDITED)],
+)
+def test_law_r_a_campaign_reopened_at_every_step_asks_the_same(name, warm, plan, tmp_path):
     """A fresh store object, recipe and strategy for every call; answers told one by one in another order."""
     path = tmp_path / "campaign.db"
 
     def reopened():
         store = SqlStore(path)
-        return Campaign(fake.task(), fake.FakeRecipe(warm), quick(name), store, SHORT), store
+        return Campaign(fake.task(), fake.FakeRecipe(warm), quick(name), store, plan), store
 
     for step in range(1000):
         campaign, store = reopened()
@@ -70,7 +74,7 @@ def test_law_r_a_campaign_reopened_at_every_step_asks_the_same(name, warm, tmp_p
     else:
         pytest.fail("the campaign never ended")
     campaign, store = reopened()
-    assert asks(campaign.state) == asks(uninterrupted(name, SHORT, warm=warm))
+    assert asks(campaign.state) == asks(uninterrupted(name, plan, warm=warm))
     store.close()
 
 

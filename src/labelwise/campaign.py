@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from datetime import UTC, datetime
-from importlib.metadata import version
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise.auditing import NO_PICKS, Picks, picks
 from labelwise.checks import check_count
-from labelwise.data.base import Dataset, Labelled, Task
-from labelwise.describing import describe, differences, plain
+from labelwise.data.base import Labelled, Task
+from labelwise.describing import describe, plain
 from labelwise.errors import BadAnswer, Conflict, InputError
 from labelwise.events import Asked, Event, Fitted, Opened, Plan, State, replay
-from labelwise.functional.contribution import MOST_EXACT, contribution
-from labelwise.functional.metrics import measure
-from labelwise.functional.stress import standing
+from labelwise.measuring import measured, stressed, watched
 from labelwise.models.base import Predictor, Progress, Recipe
+from labelwise.opening import check_same, opening
 from labelwise.oracle import Answer
 from labelwise.proposing import proposed
 from labelwise.seeds import generator
@@ -30,7 +28,7 @@ from labelwise.signals import Needs, View
 from labelwise.store.base import Store
 from labelwise.strategies.base import Outcome, Proposal, Strategy
 from labelwise.telling import Refused, judge
-from labelwise.viewing import cold_view, view_of
+from labelwise.viewing import cold_view, training_set, view_of
 
 __all__ = ["Campaign", "Plan", "Refused", "describe"]
 
@@ -89,7 +87,7 @@ class Campaign:
                     "A new campaign needs a plan: how many labels to start with, a batch, a budget."
                 )
             self._open(plan, notes or {})
-        self._same(plan)
+        check_same(self._opened, plan, strategy, recipe, task)
         self.plan = self._opened.plan
         strategy.begin(self._opened)
         self._pool_mask = np.zeros(len(task.data), bool)
@@ -137,7 +135,7 @@ class Campaign:
         t, room = len(state.asks), state.room
         pool = self._pool(state)
         labels = state.labels
-        train = _with_given(self.task, labels)
+        train = training_set(self.task, labels)
         cold = self.plan.cold and self._label_free()
         size = min(room, n or (self.plan.start if t == 0 and not len(self.task.given) else self.plan.batch))
         if len(train) == 0 and size == 0:
@@ -149,31 +147,52 @@ class Campaign:
             return [self._asked(t, candidates, proposal)], self._learned(stored)
         seconds: dict[str, float] = {}
         predictor = self._fit(train, pool, t, stored.get("predictor"), seconds)
-        validation, analysis = self._measure(predictor, self.task.validation, seconds)
-        test, of_test = self._measure(predictor, self.task.test, seconds)
-        analysis = {**(of_test or analysis), **self._stress(predictor, seconds)}
+        start = perf_counter()
+        validation, test, analysis = self._measure(predictor, state)
+        drawn = picks(self.task, self.recipe, predictor, state, pool, size, self._phase("measure"))
+        if drawn.notes:
+            analysis["audit"] = drawn.notes
+        seconds["measure"] = perf_counter() - start
         # A fit of this very round was there before: a correction came after the end, and the outcome was heard then.
-        if state.fits and state.asks and state.fits[-1].round < t:
+        # A round of random picks alone, which the strategy had no part in, has no outcome for it.
+        own = state.asks and len(state.asks[-1].audit) < len(state.asks[-1].ids)
+        if state.fits and own and state.fits[-1].round < t:
             start = perf_counter()
             before = state.fits[-1].validation
             self.strategy.learn(Outcome(t - 1, len(train), before, validation))
             seconds["learn"] = perf_counter() - start
         events: list[Event] = []
         if size:
+            events.append(self._choose(predictor, train, pool, drawn, size, t, seconds))
+        fit = {k: float(v) for k, v in predictor.notes.items()}
+        fitted = Fitted(t, len(train), state.seen, validation, test, fit, seconds, _now(), analysis)
+        events.insert(0, fitted)
+        return events, self._learned(stored, predictor)
+
+    def _choose(
+        self,
+        predictor: Predictor,
+        train: Labelled,
+        pool: NDArray[np.int64],
+        drawn: Picks,
+        size: int,
+        t: int,
+        seconds: dict[str, float],
+    ) -> Asked:
+        """Return the ask of a round: what was drawn at random, and what the strategy proposes of the rest."""
+        proposal, candidates = Proposal(np.empty(0, np.int64)), pool
+        if own := size - drawn.ids.size:
             start = perf_counter()
-            candidates = self._candidates(pool, t, size)
+            rest = np.setdiff1d(pool, drawn.ids, assume_unique=True) if drawn.ids.size else pool
+            candidates = self._candidates(rest, t, own)
             view = view_of(
                 self.task, predictor, self.strategy.needs, candidates, train, t, self._phase("infer")
             )
             seconds["infer"] = perf_counter() - start
             start = perf_counter()
-            proposal = self._propose(view, size)
+            proposal = self._propose(view, own)
             seconds["propose"] = perf_counter() - start
-            events.append(self._asked(t, candidates, proposal))
-        fit = {k: float(v) for k, v in predictor.notes.items()}
-        fitted = Fitted(t, len(train), state.seen, validation, test, fit, seconds, _now(), analysis)
-        events.insert(0, fitted)
-        return events, self._learned(stored, predictor)
+        return self._asked(t, candidates, proposal, drawn)
 
     def _learned(
         self, stored: Mapping[str, Any], predictor: Predictor | None = None
@@ -203,40 +222,16 @@ class Campaign:
         return predictor
 
     def _measure(
-        self, predictor: Predictor, part: Labelled | None, seconds: dict[str, float]
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return metrics of the answer, and of what each modality contributes; {} of each where there is nothing."""
-        if part is None or len(part) == 0:
-            return {}, {}
-        start = perf_counter()
-        modal = {"modal_probs", "coalitions", "present"}
-        known = modal <= self.recipe.gives.validation and len(self.task.data.modalities) <= MOST_EXACT
-        names = {"probs"} | (modal if known else set())
-        told = predictor.infer(self.task.data, part.ids, frozenset(names), self._phase("measure"))
-        metrics = measure(told.need("probs"), part.y, self.task.n_classes)
-        contributions = {}
-        if told.coalitions is not None:
-            contributions = contribution(
-                told.coalitions, told.need("modal_probs"), part.y, told.need("present")
-            )
-            contributions["modalities"] = list(self.task.data.modalities)
-        seconds["measure"] = seconds.get("measure", 0.0) + perf_counter() - start
-        return metrics, contributions
-
-    def _stress(self, predictor: Predictor, seconds: dict[str, float]) -> dict[str, Any]:
-        """Return {"shifts": how the predictor stands before and after each shift}; {} where the task has none."""
-        if not self.task.shifts:
-            return {}
-        start = perf_counter()
-
-        def stands(data: Dataset, part: Labelled) -> dict[str, Any]:
-            told = predictor.infer(data, part.ids, frozenset({"probs"}), self._phase("measure"))
-            return standing(told.need("probs"), part.y)
-
-        clean = stands(self.task.data, self.task.unmoved())
-        moved = [{**shift.facts(), **stands(shift.data, shift.part)} for shift in self.task.shifts]
-        seconds["measure"] = seconds.get("measure", 0.0) + perf_counter() - start
-        return {"shifts": {"clean": clean, "moved": moved}}
+        self, predictor: Predictor, state: State
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        """Return metrics on validation and on test data, and the analysis."""
+        tell = self._phase("measure")
+        validation, analysis = measured(self.task, self.recipe, predictor, self.task.validation, tell)
+        test, of_test = measured(self.task, self.recipe, predictor, self.task.test, tell)
+        before = state.fits[-1].analysis.get("watched") if state.fits else None
+        labelled = np.fromiter(state.labels, np.int64)
+        heard = watched(self.task, self.recipe, predictor, labelled, before, self.plan.seed, tell)
+        return validation, test, {**(of_test or analysis), **stressed(self.task, predictor, tell), **heard}
 
     def _start(
         self, pool: NDArray[np.int64], size: int, t: int, cold: bool
@@ -263,7 +258,7 @@ class Campaign:
             InputError: there is no label to learn from.
         """
         at = state or self.state
-        train = _with_given(self.task, at.labels)
+        train = training_set(self.task, at.labels)
         if len(train) == 0:
             raise InputError("There is no label yet to fit a model on. Tell some answers first.")
         return self._fit(train, self._pool(at), len(at.asks), self.store.state().get("predictor"), {})
@@ -323,33 +318,12 @@ class Campaign:
         return self._state.opened
 
     def _open(self, plan: Plan, notes: Mapping[str, Any]) -> None:
-        versions = {
-            "labelwise": version("labelwise"),
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "torch": version("torch"),
-            "scikit-learn": version("scikit-learn"),
-        }
-        task, strategy, recipe = self.task.fingerprint(), describe(self.strategy), describe(self.recipe)
-        opened = Opened(plan, strategy, recipe, task, versions, notes, _now())
-        with suppress(Conflict):  # another process opened it first; _same decides if it is the same campaign
+        opened = opening(plan, self.strategy, self.recipe, self.task, notes, _now())
+        with suppress(
+            Conflict
+        ):  # another process opened it first; check_same decides if it is the same campaign
             self.store.append([opened], after=0)
         self._state = replay(self.store.read())
-
-    def _same(self, plan: Plan | None) -> None:
-        opened = self._opened
-        pairs: list[tuple[str, Any, Any, Any]] = [
-            ("strategy", opened.strategy, describe(self.strategy), self.strategy),
-            ("recipe", opened.recipe, describe(self.recipe), self.recipe),
-            ("task", opened.task, self.task.fingerprint(), None),
-        ]
-        if plan is not None:
-            pairs.append(("plan", vars(opened.plan), vars(plan), plan))
-        for what, stored, now, thing in pairs:
-            if found := differences(stored, now, thing):
-                raise InputError(
-                    f"This store was opened with another {what}: {'; '.join(found)}. Use the same, or a new store."
-                )
 
     def _rng(self, t: int, what: str) -> np.random.Generator:
         return generator(self.plan.seed, "round", t, what)
@@ -371,21 +345,17 @@ class Campaign:
         needs = self.strategy.cold_needs
         return needs.pool <= {"features"} and needs.labelled <= {"features"} and not needs.validation
 
-    def _asked(self, t: int, candidates: NDArray[np.int64], proposal: Proposal) -> Asked:
+    def _asked(
+        self, t: int, candidates: NDArray[np.int64], proposal: Proposal, drawn: Picks = NO_PICKS
+    ) -> Asked:
         rows = proposal.rows
-        ids = tuple(int(i) for i in candidates[rows])
+        ids = drawn.mixed(candidates[rows], self._rng(t, "audit"))
         scores = None if proposal.scores is None else tuple(float(s) for s in proposal.scores[rows])
-        return Asked(t, ids, scores, plain(dict(proposal.notes)), _now())
+        notes = plain(dict(proposal.notes))
+        return Asked(t, tuple(ids.tolist()), scores, notes, _now(), tuple(drawn.ids.tolist()))
 
     def _phase(self, what: str) -> Progress | None:
         if self._progress is None:
             return None
         tell = self._progress
         return lambda done, total: tell(what, done, total)
-
-
-def _with_given(task: Task, labels: Mapping[int, int]) -> Labelled:
-    """Return the training set: given labels and bought ones, ordered by id so that the order of answers is nothing."""
-    both = dict(zip(task.given.ids.tolist(), task.given.y.tolist(), strict=True)) | dict(labels)
-    ids = np.array(sorted(both), dtype=np.int64)
-    return Labelled(ids, np.array([both[i] for i in ids.tolist()], dtype=np.int64))

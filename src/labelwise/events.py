@@ -24,6 +24,8 @@ class Plan:
         budget: labels bought in all, the start included; capped by the pool. A pass costs nothing.
         candidates: score only a seeded random subset of the pool of this size each round; None: the whole pool.
         cold: let the strategy choose round 0 itself, if it needs nothing but label-free features.
+        audit: share of each batch after the start that is drawn at random from all that is left, in [0, 0.5]; these
+            picks tell, without a label more, how accurate the model is and what chance would have bought.
     """
 
     seed: int = 0
@@ -32,6 +34,7 @@ class Plan:
     budget: int = 500
     candidates: int | None = None
     cold: bool = False
+    audit: float = 0.0
 
     def __post_init__(self) -> None:
         for name, least in (("start", 1), ("batch", 1), ("budget", 1), ("candidates", 1)):
@@ -44,10 +47,21 @@ class Plan:
             raise InputError(f"plan.seed must be a whole number; it is {self.seed!r}.")
         if not isinstance(self.cold, bool):
             raise InputError(f"plan.cold must be true or false; it is {self.cold!r}.")
+        if isinstance(self.audit, bool) or not isinstance(self.audit, int | float):
+            raise InputError(f"plan.audit must be a number from 0 to 0.5; it is {self.audit!r}.")
+        if not 0 <= self.audit <= 0.5:
+            raise InputError(f"plan.audit must lie in [0, 0.5]; it is {self.audit}.")
         if self.start > self.budget:
             raise InputError(f"plan.start is {self.start}, more than plan.budget, {self.budget}.")
         if self.candidates is not None and self.candidates < self.batch:
             raise InputError(f"plan.candidates is {self.candidates}, less than plan.batch, {self.batch}.")
+
+    def values(self) -> dict[str, Any]:
+        """Return the plan as JSON values; without an audit they are what they were before there were audits."""
+        values = asdict(self)
+        if not self.audit:
+            del values["audit"]
+        return values
 
 
 @dataclass(frozen=True)
@@ -65,7 +79,7 @@ class Opened:
     @property
     def protocol(self) -> str:
         """Return twelve digits that name recipe, data and plan, whatever the strategy and the seed."""
-        plan = {name: value for name, value in asdict(self.plan).items() if name != "seed"}
+        plan = {name: value for name, value in self.plan.values().items() if name != "seed"}
         told = json.dumps([plan, self.recipe, self.task], sort_keys=True, default=dict)
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 
@@ -87,7 +101,9 @@ class Fitted:
             "clean", how the predictor stands on the test samples that they move, as they were, and "moved", the same
             for each shift in the order of the task, beside its name, modality, kind, severity and rho. To stand is
             n, accuracy, risk and variance (mean and variance of the loss min(-ln p_y, 13.8)) and worst class (the
-            lowest accuracy of a class).
+            lowest accuracy of a class). "watched" is what the predictor says of a fixed random part of the pool (see
+            `labelwise.measuring.watched`), and "audit" what it says of the audit picks of the round (see
+            `labelwise.auditing.Picks`), both without any label.
     """
 
     round: int
@@ -103,13 +119,23 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Asked:
-    """Ids were proposed and wait for answers; `scores` are those of the ids asked, higher = asked sooner."""
+    """Ids were proposed and wait for answers.
+
+    Attributes:
+        round: counted from 0.
+        ids: in the order of asking.
+        scores: of the ids that the strategy proposed, in this order, higher = asked sooner; None where it gave none.
+        notes: of the strategy.
+        at: when.
+        audit: those of the ids that were drawn at random and not proposed, in the order of the draw.
+    """
 
     round: int
     ids: tuple[int, ...]
     scores: tuple[float, ...] | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     at: str = ""
+    audit: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,7 +170,9 @@ def to_dict(event: Event) -> dict[str, Any]:
         vars(event)
     )  # dataclasses.asdict copies deeply, ten times slower with a thousand answers a round
     if isinstance(event, Opened):
-        body["plan"] = asdict(event.plan)
+        body["plan"] = event.plan.values()
+    if isinstance(event, Asked) and not event.audit:
+        del body["audit"]
     return body
 
 
@@ -167,6 +195,7 @@ def from_dict(kind: str, body: Mapping[str, Any]) -> Event:
         if cls is Asked:
             values["ids"] = tuple(values["ids"])
             values["scores"] = None if values.get("scores") is None else tuple(values["scores"])
+            values["audit"] = tuple(values.get("audit", ()))
         return cls(**values)
     except (TypeError, KeyError) as error:
         raise CorruptStore(f"An event of kind {kind!r} cannot be read: {error}.") from error
@@ -243,6 +272,10 @@ def replay(events: Iterable[Event], state: State | None = None) -> State:
             case Asked():
                 if open_ids or event.round != len(asks):
                     raise CorruptStore(f"The store asks round {event.round} out of turn.")
+                if not set(event.audit) <= set(event.ids):
+                    raise CorruptStore(
+                        f"The store audits samples in round {event.round} that it did not ask."
+                    )
                 asks.append(event)
                 open_ids.update(dict.fromkeys(event.ids))
             case Answered():

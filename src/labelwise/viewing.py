@@ -1,7 +1,8 @@
-"""What a strategy is shown in one round: the predictor's answers about pool, labelled and validation samples."""
+"""What a model learns from and a strategy is shown in one round: labels, and the predictor's answers about samples."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,13 @@ def view_of(
         t,
         dict(predictor.notes),
     )
+
+
+def training_set(task: Task, labels: Mapping[int, int]) -> Labelled:
+    """Return given labels and bought ones together, ordered by id so that the order of answers is nothing."""
+    both = dict(zip(task.given.ids.tolist(), task.given.y.tolist(), strict=True)) | dict(labels)
+    ids = np.array(sorted(both), dtype=np.int64)
+    return Labelled(ids, np.array([both[i] for i in ids.tolist()], dtype=np.int64))
 
 
 def cold_view(task: Task, candidates: NDArray[np.int64], t: int) -> View:

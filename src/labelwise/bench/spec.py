@@ -55,7 +55,7 @@ class Spec(BaseModel):
         task: name and parameters of the task.
         recipe: name and fields of the recipe (thread count included).
         strategy: name and parameters of the strategy.
-        plan: seed, start, batch, budget, candidates, cold.
+        plan: seed, start, batch, budget, candidates, cold, audit.
         oracle: noise and passes of the simulated annotator.
     """
 
@@ -102,7 +102,7 @@ class Spec(BaseModel):
             "task": {"name": self.task.name, **self.task.params},
             "recipe": {"name": self.recipe.name, **self.recipe.params},
             "strategy": {"name": self.strategy.name, **self.strategy.params},
-            "plan": asdict(self.plan),
+            "plan": self.plan.values(),
             "oracle": self.oracle.model_dump(),
         }
 

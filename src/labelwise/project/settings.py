@@ -69,7 +69,7 @@ class Settings(BaseModel):
         source: where the samples came from.
         recipe: name and fields of the recipe.
         strategy: name and parameters of the strategy.
-        plan: seed, start, batch, budget.
+        plan: seed, start, batch, budget, audit.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -106,7 +106,7 @@ class Settings(BaseModel):
 
 def write_settings(settings: Settings, folder: Path) -> None:
     """Write project.toml into a folder, whole or not at all."""
-    plan = {key: value for key, value in asdict(settings.plan).items() if value is not None}
+    plan = {key: value for key, value in settings.plan.values().items() if value is not None}
     tables = {
         "source": settings.source.model_dump(),
         "recipe": settings.recipe,

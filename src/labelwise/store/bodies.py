@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from labelwise.errors import CorruptStore, InputError
-from labelwise.events import KINDS, Event, from_dict, kind_of
+from labelwise.events import KINDS, Event, from_dict, kind_of, to_dict
 
 # Far below Python's recursion limit: what was written from a shallow stack must be readable from a deep one.
 DEPTH = 64
@@ -30,7 +30,14 @@ _TYPES: dict[str, dict[str, tuple[type, ...]]] = {
         **dict.fromkeys(("validation", "test", "fit", "seconds", "analysis"), _TREE),
         "at": _TEXT,
     },
-    "asked": {"round": _WHOLE, "ids": (list,), "scores": (list, NoneType), "notes": _TREE, "at": _TEXT},
+    "asked": {
+        "round": _WHOLE,
+        "ids": (list,),
+        "scores": (list, NoneType),
+        "notes": _TREE,
+        "at": _TEXT,
+        "audit": (list,),
+    },
     "answered": {
         "id": _WHOLE,
         "label": (int, NoneType),
@@ -54,7 +61,7 @@ def encode_event(event: Event) -> tuple[str, str]:
     kind = kind_of(event)
     if KINDS.get(kind) is not type(event):
         raise InputError(f"A store holds events ({', '.join(KINDS)}); it was given {event!r}.")
-    values = {f.name: _plain(getattr(event, f.name), f"{kind}.{f.name}", 0) for f in fields(event)}
+    values = {name: _plain(value, f"{kind}.{name}", 0) for name, value in to_dict(event).items()}
     complaint = _misfit(kind, values)
     if complaint:
         raise InputError(complaint)
@@ -145,7 +152,7 @@ def _misfit(kind: str, values: Mapping[str, Any]) -> str | None:
             wanted = " or ".join(t.__name__ for t in allowed)
             return f"{kind}.{name} must be {wanted}; it is {value!r}."
     if kind == "asked":
-        for name, types in (("ids", _WHOLE), ("scores", _NUMBER)):
+        for name, types in (("ids", _WHOLE), ("scores", _NUMBER), ("audit", _WHOLE)):
             for i, value in enumerate(values.get(name) or ()):
                 if type(value) not in types:
                     wanted = " or ".join(t.__name__ for t in types)
