@@ -95,11 +95,12 @@ def shown(told: Modalities, palette: Mapping[str, str], name: str, *, figures: b
         if most >= LEAST_SEEDS
         else f"mean over {seeds(most)}, too few for an interval"
     )
+    several = any(c.dispersion.shape[1] > 1 for c in told.found.strategies)  # one fit is no curve
     return {
         "headline": told.headline,
         "detail": list(told.detail),
         "key": [{"name": c.strategy, "colour": palette[c.strategy]} for c in told.found.strategies],
-        "groups": groups_of_panels(told.found, palette, name) if figures else [],
+        "groups": groups_of_panels(told.found, palette, name) if figures and several else [],
         "band": f"Against labels bought; {band}. Axes start where the data do.",
         "table": told.table,
         "aligned": told.aligned,

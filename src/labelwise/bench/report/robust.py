@@ -191,10 +191,10 @@ def _table(methods: Sequence[Robust], reference: Robust | None, palette: Mapping
     moved = list(dict.fromkeys(m for r in methods for m in r.shifts[0].modalities))
     own = moved if len(moved) <= MOST_COLUMNS else []
     measures: list[tuple[str, Measure]] = [
-        ("as they are, %", clean),
-        ("worst shift, %", worst),
-        ("mean of shifts, %", mean),
-        *((f"worst of {m}, %", worst_of(m)) for m in own),
+        ("as is, %", clean),
+        ("worst, %", worst),
+        ("mean, %", mean),
+        *((f"{m}, %", worst_of(m)) for m in own),
     ]
     columns = [Column("method")]
     cells: dict[str, list[Cell]] = {r.method: [] for r in methods}
@@ -212,9 +212,10 @@ def _table(methods: Sequence[Robust], reference: Robust | None, palette: Mapping
         cells[r.method].append(_cell(r.each(worst_risk), share=False, bold=False))
     rows = tuple(Row(r.method, palette.get(r.method, ""), tuple(cells[r.method])) for r in methods)
     caption = (
-        "Accuracies after the last label, mean over seeds; small: half the 95 % interval (Student's t); of differences, in "
-        "points, the 95 % bootstrap interval over seeds. Bold: better than the second in paired differences. Risk is the "
-        "mean cross-entropy, at most 13.8 for a sample."
+        "Accuracies after the last label: on the samples as they are, under the worst shift, the mean of all shifts"
+        f"{', and the worst shift of one modality by itself' if own else ''}. Means over seeds; small: half the 95 % interval "
+        "(Student's t); of differences, in points, the 95 % bootstrap interval over seeds. Bold: better than the second in "
+        "paired differences. Risk is the greatest mean cross-entropy under a shift, at most 13.8 for a sample."
     )
     return Table(tuple(columns), rows, caption)
 
