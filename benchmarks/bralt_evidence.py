@@ -165,10 +165,10 @@ def clear(found: Difference) -> bool:
     return found.p is not None and found.p < 0.05 and found.n >= 3
 
 
-def told(found: Difference) -> str:
-    text = f"{100 * found.mean:+.2f}"
+def told(found: Difference, scale: float = 100) -> str:
+    text = f"{scale * found.mean:+.2f}"
     if found.low is not None and found.high is not None and found.n >= LEAST:
-        text += f" [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
+        text += f" [{scale * found.low:+.2f}, {scale * found.high:+.2f}]"
     else:
         text += f" ({found.n} {'seed' if found.n == 1 else 'seeds'})"
     return f"**{text}**" if clear(found) else text
