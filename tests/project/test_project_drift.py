@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from math import exp
 from pathlib import Path
 
@@ -219,6 +220,15 @@ def test_what_was_found_is_said_in_words(moved, capsys):
     assert "like a shift of a Gaussian's mean by" in words
     assert "label 738 random new samples; 20 tell it to ± 30.4 %" in words  # √(ln 40 / 40) = 0.3037
     assert "Shifts of left too small to be seen" in words
+
+
+@pytest.mark.parametrize("wrong, words", [(0.0, "none"), (1.0, "all")])
+def test_known_samples_that_are_all_alike_do_not_tell_that_nothing_can_happen(moved, wrong, words):
+    _, told = moved
+    alike = replace(told, known=replace(told.known, errors=np.full(len(told.known), wrong)))
+    said = face.headline(alike)
+    assert f"50 known samples, {words} of them wrong, do not tell what that may cost" in said
+    assert "at most" not in said and "with chance the error could be up to" in said
 
 
 def test_the_command_says_what_moved_and_writes_what_to_label(mail: Project, tmp_path: Path):

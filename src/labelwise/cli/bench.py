@@ -19,7 +19,7 @@ from labelwise.cli.chosen import (
     chosen_bench,
     listed,
 )
-from labelwise.cli.running import command_line, cores, run_all, see_to_files
+from labelwise.cli.running import command_line, cores, counted, run_all, see_to_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,5 +145,5 @@ def run_command(
     last = done.fits[-1] if done.fits else None  # none where every answer was a pass
     measured = (last.test or last.validation) if last else {}
     accuracy = f": accuracy {measured['accuracy']:.3f}" if measured else ""
-    typer.echo(f"{last.n_labelled if last else 0} labels{accuracy}")
+    typer.echo(f"{counted(last.n_labelled if last else 0, 'label')}{accuracy}")
     typer.echo(f"Run: {done.path}")

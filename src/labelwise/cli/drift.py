@@ -190,6 +190,12 @@ def headline(found: Drift) -> str:
     now = found.known.error
     if not any(one.counted for one in found.modalities):
         return f"Drift: {names} {verb} moved, by how many samples have {'it' if verb == 'has' else 'them'}."
+    if not found.known.variance:  # a bound of 0 % would say that nothing can happen
+        return (
+            f"Drift: {names} {verb} moved. {len(found.known):,} known samples, {'all' if now else 'none'} of them wrong, do not "
+            f"tell what that may cost; with chance the error could be up to {_percent(found.costs.most_certified)}, if labels "
+            "given inputs stay as they were."
+        )
     return (
         f"Drift: {names} {verb} moved. The error, {_percent(now)} on {len(found.known):,} known samples, could rise to at most "
         f"{_percent(found.costs.most)}, if labels given inputs stay as they were."
@@ -221,7 +227,8 @@ def sentences(found: Drift) -> list[str]:
     lines.append(
         f"Known error: {_percent(known.error)} on {len(known):,} samples ({known.part})."
         + (
-            " None of them is wrong, so that nothing tells what a shift may cost: read the column with chance."
+            f" {'All' if known.error else 'None'} of them are wrong, so that nothing tells what a shift may cost: read the line "
+            "with chance."
             if not known.variance
             else ""
         )
