@@ -8,6 +8,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from labelwise.errors import EmptyPool, InputError, MissingSignal, ShapeError, UnknownName
+from labelwise.functional.blocks import BLOCK_BYTES
+from labelwise.seeds import generator
 from labelwise.selection import proposal, select
 from labelwise.signals import Needs, Signals
 from labelwise.strategies.base import Proposal, Strategy
@@ -95,6 +97,79 @@ def test_what_is_wrong_is_said_in_words(given, error, words):
     arguments = {"name": "margin", "signals": {"probs": P}, "n": 1} | given
     with pytest.raises(error) as caught:
         select(**arguments)
+    assert words in str(caught.value)
+
+
+def multimodal(rows=6, **changed):
+    """A pool of two modalities, without opinions, and a validation part that knows nothing."""
+    draws = generator(0, "selection")
+    pool = {
+        "evidence": np.ones((rows, 2, 3), np.float32),
+        "modal_embeddings": [draws.normal(size=(rows, 4)) for _ in range(2)],
+        "present": np.ones((rows, 2), bool),
+    }
+    even = np.full((3, 2, 3), 1 / 3)
+    held = {"modal_probs": even, "probs": even[:, 0], "present": np.ones((3, 2), bool), "y": [0, 1, 2]}
+    return {"name": "rl-mba", "signals": pool | changed, "n": 1, "validation": held}
+
+
+def test_notes_call_modalities_by_the_names_given():
+    notes = proposal(**multimodal(), modalities=["sound", "text"]).notes
+    assert set(notes["modality weights"]) == set(notes["samples"][0]["modalities"]) == {"sound", "text"}
+    assert set(proposal(**multimodal()).notes["modality gaps"]) == {"modality 0", "modality 1"}
+
+
+def odd(value, rows=6, at=(4, 1, 2)):
+    evidence = np.ones((rows, 2, 3), np.float32)
+    evidence[at] = value
+    return evidence
+
+
+@pytest.mark.parametrize(
+    "changed, error, words",
+    [
+        ({"evidence": odd(-1)}, InputError, "evidence of the pool samples: row 4, text holds -1.0;"),
+        ({"evidence": odd(np.nan)}, InputError, "evidence of the pool samples: row 4 (id 4), text, holds a NaN"),
+        ({"modal_embeddings": [np.ones((6, 4)), np.full((6, 4), np.inf)]}, InputError, "modal_embeddings of the pool samples: row 0 (id 0), text, holds"),
+        ({"modal_embeddings": [np.ones((6, 4)), np.ones((5, 4))]}, ShapeError, "signals['modal_embeddings'], text, must have shape (n=6, D); it has shape (5, 4)."),
+        ({"modal_embeddings": [np.ones((6, 4)), np.ones((6, 2))]}, ShapeError, 'equally wide with features="mean"; their columns are sound 4, text 2.'),
+        ({"present": np.full((6, 2), 3)}, InputError, "row 0 holds 3 for sound."),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_modality_is_said_by_its_name(changed, error, words):
+    with pytest.raises(error) as caught:
+        select(**multimodal(**changed), modalities=("sound", "text"))
+    assert words in str(caught.value)
+
+
+def test_every_rule_of_evidence_names_the_modality():
+    given = {"evidence": odd(-1), "present": np.ones((6, 2), bool)}
+    for rule in ("difficulty", "conflict"):
+        with pytest.raises(InputError, match="row 4, text holds -1"):
+            select("evidential-uncertainty", given, 1, modalities=["sound", "text"], rule=rule)
+    given["present"][4, 1] = False  # what is not there is not read
+    assert select("evidential-uncertainty", given, 6).size == 6
+
+
+def test_a_bad_row_is_named_by_its_number_in_the_pool_not_in_a_block():
+    rows = BLOCK_BYTES // (8 * 2 * 3) + 50  # one block of evidence and a bit
+    given = multimodal(rows, evidence=odd(-1, rows, (rows - 3, 0, 0)))
+    with pytest.raises(InputError, match=f"row {rows - 3}, modality 0 holds -1"):
+        select(**given)
+
+
+@pytest.mark.parametrize(
+    "names, words",
+    [
+        ("text", 'modalities must be a list of names, e.g. ["image", "text"]; it is \'text\'.'),
+        ([1, 2], "modalities must be a list of names"),
+        (["text", "text"], "Every modality needs a name of its own; they are ['text', 'text']."),
+        (["a", "b", "c"], "modalities names 3 (a, b, c); present of the pool samples holds 2."),
+    ],
+)
+def test_names_that_do_not_fit_are_refused(names, words):
+    with pytest.raises(InputError) as caught:
+        select(**multimodal(), modalities=names)
     assert words in str(caught.value)
 
 

@@ -102,6 +102,31 @@ def as_labels(values: Any, n_classes: int, name: str = "y") -> NDArray[np.int64]
     return array.astype(np.int64, copy=False)
 
 
+def as_flags(values: Any, name: str, columns: Sequence[str] = ()) -> NDArray[np.bool_]:
+    """Return yes or no for each sample and column, (n, M) bool: True or 1 is yes, False or 0 is no.
+
+    Args:
+        values: (n, M).
+        name: how an error message calls it.
+        columns: what the columns are called; numbers stand for those that have no name.
+
+    Raises:
+        ShapeError: not two axes, or no numbers.
+        InputError: a value is neither; the message names row, column and value.
+    """
+    array = as_array(values, name)
+    check_shape(array, name, ("n", "M"), (None, None))
+    odd = (array != 0) & (array != 1)
+    if odd.any():  # lengths, or NaN for "missing", would all be taken for yes
+        row, m = np.argwhere(odd)[0].tolist()
+        of = columns[m] if m < len(columns) else f"modality {m}"
+        raise InputError(
+            f"{name} must hold True where a sample has a modality and False where it lacks it (or 1 and 0); row {row} "
+            f"holds {array[row, m].item()!r} for {of}."
+        )
+    return array.astype(bool, copy=False)
+
+
 def check_count(n: int, name: str, least: int = 0) -> int:
     """Return n as an int; raise InputError unless it is a whole number >= least."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < least:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from labelwise.signals import Signals, View
 from labelwise.strategies.base import Proposal, Strategy
 
 OnBadSample = Literal["raise", "quarantine"]
+BY_MODALITY = ("evidence", "modal_probs")  # (n, M, C)
 NAMED = 20  # ids of bad samples that a proposal's notes name
 
 
@@ -45,7 +47,7 @@ def proposed(
     check_name(on_bad_sample, ("raise", "quarantine"), "on_bad_sample")
     seen = view.only(strategy.needs)
     bad = {
-        part: _bad_rows(getattr(seen, part), part, who, on_bad_sample)
+        part: _bad_rows(getattr(seen, part), part, who, on_bad_sample, view.modalities)
         for part in ("pool", "labelled", "validation")
     }
     if not any(rows.size for rows in bad.values()):
@@ -73,23 +75,32 @@ def proposed(
     return Proposal(kept["pool"][found.rows], scores, notes)
 
 
-def _bad_rows(signals: Signals, part: str, who: str, on_bad_sample: OnBadSample) -> NDArray[np.int64]:
+def _bad_rows(
+    signals: Signals, part: str, who: str, on_bad_sample: OnBadSample, modalities: Sequence[str]
+) -> NDArray[np.int64]:
     """Return the rows that hold something not finite in any signal.
 
     Raises:
-        InputError: there is one and `on_bad_sample` is "raise"; the message names signal and row.
+        InputError: there is one and `on_bad_sample` is "raise"; the message names signal, row and modality.
     """
     found: set[int] = set()
     for name in sorted(signals.names):
         value = signals.need(name)
-        for array in value if isinstance(value, tuple) else (value,):
+        for k, array in enumerate(value if isinstance(value, tuple) else (value,)):
             rows = not_finite(array)
             if rows.size and on_bad_sample == "raise":
                 others = f", as do {rows.size - 1} rows more" if rows.size > 1 else ""
+                m = None
+                if isinstance(value, tuple):
+                    m = k
+                elif name in BY_MODALITY:
+                    m = int(np.isfinite(array[rows[0]]).all(axis=-1).argmin())
+                which = "" if m is None else f", {modalities[m] if m < len(modalities) else f'modality {m}'},"
                 raise InputError(
-                    f"{name} of the {part} samples: row {rows[0]} (id {signals.ids[rows[0]]}) holds a NaN or an "
+                    f"{name} of the {part} samples: row {rows[0]} (id {signals.ids[rows[0]]}){which} holds a NaN or an "
                     f"infinity{others}; {who} cannot read it. Mend or leave out these "
                     'samples, or let them be left out: on_bad_sample="quarantine".'
+                    + (" Where a sample lacks the modality, write zeros." if m is not None else "")
                 )
             found.update(rows.tolist())
     return np.array(sorted(found), dtype=np.int64)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.checks import as_array, check_count, check_name
+from labelwise.checks import as_array, as_flags, check_count, check_name, check_shape
 from labelwise.errors import EmptyPool, InputError, ShapeError
 from labelwise.proposing import OnBadSample, proposed
 from labelwise.seeds import generator
@@ -26,6 +26,7 @@ def select(
     *,
     labelled: Given | None = None,
     validation: Given | None = None,
+    modalities: Sequence[str] = (),
     seed: int = 0,
     on_bad_sample: OnBadSample = "raise",
     **params: Any,
@@ -39,6 +40,7 @@ def select(
         n: how many rows; all of them where the pool is smaller.
         labelled: the labelled samples' arrays, for strategies that need them; "y" are their class indices.
         validation: the validation samples' arrays, for strategies that need them.
+        modalities: their names, in the order of the arrays, for messages and notes; () calls them by numbers from 0.
         seed: everything random is derived from it.
         on_bad_sample: a NaN or an infinity in an array that the strategy reads is an error ("raise"), or its row is
             left out ("quarantine") and named in the notes of `proposal`.
@@ -59,6 +61,7 @@ def select(
         n,
         labelled=labelled,
         validation=validation,
+        modalities=modalities,
         seed=seed,
         on_bad_sample=on_bad_sample,
         **params,
@@ -73,6 +76,7 @@ def proposal(
     *,
     labelled: Given | None = None,
     validation: Given | None = None,
+    modalities: Sequence[str] = (),
     seed: int = 0,
     on_bad_sample: OnBadSample = "raise",
     **params: Any,
@@ -94,20 +98,22 @@ def proposal(
     count = check_count(n, "n", 1)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise InputError(f"seed must be a whole number; it is {seed!r}.")
-    pool = _signals(signals, "signals")
-    known, held_out = _signals(labelled, "labelled"), _signals(validation, "validation")
+    names = _names(modalities)
+    pool = _signals(signals, "signals", names)
+    known, held_out = _signals(labelled, "labelled", names), _signals(validation, "validation", names)
     if not len(pool):
         raise EmptyPool("signals holds no sample; there is nothing to ask for.")
     if pool.y is not None:
         raise InputError("signals must not hold y: the pool's labels are what is asked for.")
     strategy.needs.check(Needs(pool.names, known.names, held_out.names), called, "the call")
-    classes = _n_classes({"pool": pool, "labelled": known, "validation": held_out})
-    view = View(pool, known, held_out, classes)
+    parts = {"pool": pool, "labelled": known, "validation": held_out}
+    _check_modalities(names, parts)
+    view = View(pool, known, held_out, _n_classes(parts), names)
     rng = generator(int(seed), "select")
     return proposed(strategy, view, count, rng, who=called, on_bad_sample=on_bad_sample)
 
 
-def _signals(given: Given | None, what: str) -> Signals:
+def _signals(given: Given | None, what: str, modalities: tuple[str, ...]) -> Signals:
     """Return signals of arrays by name; their ids are the rows where none are given."""
     if isinstance(given, Signals):
         return given
@@ -131,13 +137,51 @@ def _signals(given: Given | None, what: str) -> Signals:
         if name == "modal_embeddings":
             if hasattr(values, "dtype") or not isinstance(values, list | tuple):
                 raise ShapeError(f"{what}['modal_embeddings'] must be a list of arrays, one a modality.")
-            parts[name] = tuple(as_array(part, f"{what}['modal_embeddings']") for part in values)
+            parts[name] = tuple(
+                as_array(part, _embeddings(what, m, modalities)) for m, part in enumerate(values)
+            )
+        elif name == "present":
+            parts[name] = as_flags(values, f"{what}['present']", modalities)
         else:
             parts[name] = as_array(values, f"{what}[{name!r}]")
     if "ids" not in parts:
         first = next((v[0] if isinstance(v, tuple) and v else v for v in (parts | scalars).values()), ())
         parts["ids"] = np.arange(len(first) if np.ndim(first) else 0)
+    for m, part in enumerate(parts.get("modal_embeddings", ())):
+        check_shape(part, _embeddings(what, m, modalities), ("n", "D"), (len(parts["ids"]), None))
     return Signals(**parts, scalars=scalars)
+
+
+def _embeddings(what: str, m: int, modalities: tuple[str, ...]) -> str:
+    """Return how messages call the embeddings of a modality."""
+    return f"{what}['modal_embeddings'], {modalities[m] if m < len(modalities) else f'modality {m}'},"
+
+
+def _names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the modalities."""
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise InputError(f'modalities must be a list of names, e.g. ["image", "text"]; it is {names!r}.')
+    given = tuple(names)
+    if len(set(given)) < len(given):
+        raise InputError(f"Every modality needs a name of its own; they are {list(given)}.")
+    return given
+
+
+def _check_modalities(names: tuple[str, ...], parts: Mapping[str, Signals]) -> None:
+    """Raise ShapeError where an array is of another number of modalities than there are names."""
+    for part, held in parts.items():
+        sizes = {
+            name: array.shape[1]
+            for name in ("present", "evidence", "modal_probs")
+            if (array := getattr(held, name)) is not None
+        }
+        if held.modal_embeddings is not None:
+            sizes["modal_embeddings"] = len(held.modal_embeddings)
+        for name, size in sizes.items():
+            if names and size != len(names):
+                raise ShapeError(
+                    f"modalities names {len(names)} ({', '.join(names)}); {name} of the {part} samples holds {size}."
+                )
 
 
 def _n_classes(parts: Mapping[str, Signals]) -> int:

@@ -135,8 +135,27 @@ def test_texts_may_come_as_objects_but_gaps_must_be_told():
 
 
 def test_samples_of_unequal_shape_are_refused_by_their_modality():
-    with pytest.raises(ShapeError, match="All samples of modality 'image' must have one shape"):
+    words = r"All samples of modality 'image' must have one shape; sample 0 has \(4, 4\) and sample 1 has \(4, 5\)"
+    with pytest.raises(ShapeError, match=words):
         ArrayDataset({"image": [np.zeros((4, 4)), np.zeros((4, 5))]})
+
+
+def test_what_is_present_is_plainly_yes_or_no():
+    data, _ = some()
+    there = np.ones((40, 3), dtype=int)
+    there[3, 1] = 0
+    held = ArrayDataset(data.arrays, present=there)
+    assert held.present.dtype == bool and not held.present[3, 1] and held.present.sum() == 119
+    assert_array_equal(ArrayDataset(data.arrays, present=there.tolist()).present, held.present)
+    for odd, words in ((2, "row 3 holds 2 for shape"), (np.nan, "row 3 holds nan for shape")):
+        wrong = there.astype(type(odd))
+        wrong[3, 1] = odd
+        with pytest.raises(InputError, match=words):
+            ArrayDataset(data.arrays, present=wrong)
+    with pytest.raises(ShapeError, match="present must hold numbers"):
+        ArrayDataset(data.arrays, present=np.full((40, 3), "yes"))
+    with pytest.raises(ShapeError, match=r"present must have shape \(n=40, M=3\)"):
+        ArrayDataset(data.arrays, present=there[:, :2])
 
 
 def test_a_misspelt_field_of_a_recipe_names_the_nearest():

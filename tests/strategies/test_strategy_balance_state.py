@@ -199,7 +199,10 @@ def test_arrays_that_do_not_fit_are_refused_in_words():
     seen, arrays, needs = view(20), part(20), made().needs
     for change, words in (
         ({"modal_embeddings": arrays["modal_embeddings"][:1]}, "must be M=2 arrays"),
-        ({"modal_embeddings": (arrays["modal_embeddings"][0], np.ones((20, 7)))}, 'use "concat"'),
+        (
+            {"modal_embeddings": (arrays["modal_embeddings"][0], np.ones((20, 7)))},
+            'm0 4, m1 7. .* set features="concat"',
+        ),
         ({"evidence": -arrays["evidence"]}, "evidence is finite and at least 0"),
         ({"present": np.ones((20, 3), bool), "evidence": np.ones((20, 3, 3))}, "present of the pool samples"),
     ):

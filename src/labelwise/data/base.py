@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from labelwise.checks import (
     Array,
     as_array,
+    as_flags,
     as_ids,
     as_labels,
     check_count,
@@ -52,7 +53,11 @@ class ArrayDataset:
 
     Attributes:
         arrays: modality -> (n, ...).
-        present: (n, M) which modalities each sample has; None if it has all.
+        present: (n, M) which modalities each sample has, True or 1 where it has one; None if it has all.
+
+    Raises:
+        ShapeError: modalities have unequal numbers of samples, samples of one have unequal shapes, or `present` is not (n, M).
+        InputError: there is no modality, one holds neither numbers nor texts, or `present` holds more than yes and no.
     """
 
     arrays: Mapping[str, Array]
@@ -66,7 +71,9 @@ class ArrayDataset:
             raise ShapeError(f"Every modality must have the same number of samples; got {lengths}.")
         object.__setattr__(self, "arrays", {name: _one_shape(name, a) for name, a in self.arrays.items()})
         if self.present is not None:
-            check_shape(self.present, "present", ("n", "M"), (len(self), len(self.arrays)))
+            there = as_flags(self.present, "present", self.modalities)
+            check_shape(there, "present", ("n", "M"), (len(self), len(self.arrays)))
+            object.__setattr__(self, "present", frozen(there))
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -80,13 +87,23 @@ class ArrayDataset:
         return parts if self.present is None else {**parts, "present": self.present[ids]}
 
 
+def _odd_one(values: Any) -> str:
+    """Return what to say of the first sample whose shape is another than that of sample 0; "" where it cannot be told."""
+    try:
+        shapes = [np.shape(value) for value in values]
+    except ValueError:  # ragged in itself
+        return ""
+    odd = next((row for row, shape in enumerate(shapes) if shape != shapes[0]), None)
+    return "" if odd is None else f"; sample 0 has {shapes[0]} and sample {odd} has {shapes[odd]}"
+
+
 def _one_shape(name: str, values: Array) -> Array:
     """Return the samples of a modality as one array; texts that came as objects as texts."""
     try:
         array = np.asarray(values)
     except ValueError as error:
         raise ShapeError(
-            f"All samples of modality {name!r} must have one shape: resize, cut or fill them up ({error})."
+            f"All samples of modality {name!r} must have one shape{_odd_one(values)}. Resize, cut or fill them up."
         ) from error
     if array.dtype.kind == "O":
         for row, value in enumerate(array.flat):

@@ -7,7 +7,7 @@ few MiB, whatever the number of samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -159,7 +159,7 @@ def weighted_fusion(evidence: Any, weights: Any, *, present: Any = None) -> Floa
 
     def core(x: Floats, here: slice) -> Floats:
         fused = np.matmul((w[here] if of_sample else w)[..., None, :], x)[..., 0, :]
-        _refuse(fused, here.start, "weights times evidence")
+        check_evidence(fused, here.start, "weights times evidence")
         return np.asarray(fused)
 
     return rowwise(evidence, "MC", core, per_class=True, present=present, weights=w)
@@ -318,7 +318,7 @@ def rowwise(
             x = np.ascontiguousarray(part, dtype=np.float64)
             if there is not None:
                 x = np.where(there[here, ..., None], x, 0.0)
-            _refuse(x, None if alone else first, "evidence")
+            check_evidence(x, None if alone else first)
             out[here] = core(x, here)
 
         return work
@@ -327,15 +327,21 @@ def rowwise(
     return out[0, ...] if alone else out
 
 
-def _refuse(x: Floats, first: int | None, name: str) -> None:
+def check_evidence(
+    x: Array, first: int | None, name: str = "evidence", modalities: Sequence[str] = ()
+) -> None:
     """Raise for the first row of evidence that is negative or not finite, or has no finite sum.
 
     Args:
-        x: (r, ..., C).
+        x: (r, ..., C); where there are modalities they are axis 1.
         first: the number of the first row; None where the caller gave no rows.
         name: how the message calls the evidence.
+        modalities: their names; numbers stand for those that have none.
+
+    Raises:
+        InputError: there is such a row; the message names it, and its modality.
     """
-    if not x.size or (x.min() >= 0 and x.max() <= MOST / x.shape[-1]):
+    if not x.size or (x.min() >= 0 and float(x.max()) <= MOST / x.shape[-1]):
         return
     sums = x.sum(axis=-1)
     wrong = ~np.isfinite(sums) | (x < 0).any(axis=-1)
@@ -346,6 +352,6 @@ def _refuse(x: Floats, first: int | None, name: str) -> None:
     off = row[~(np.isfinite(row) & (row >= 0))]
     what = f"holds {off[0]}" if off.size else "is more than float64 can add"
     place = [] if first is None else [f"row {first + at[0]}"]
-    place += [f"modality {m}" for m in at[1:2]]
+    place += [modalities[m] if m < len(modalities) else f"modality {m}" for m in at[1:2]]
     where = f"{name}: {', '.join(place)}" if place else name
     raise InputError(f"{where} {what}; evidence is finite and at least 0.")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import check_name
-from labelwise.errors import ShapeError
+from labelwise.errors import InputError, ShapeError
 from labelwise.functional import evidence
 from labelwise.functional.backend import placed
 from labelwise.functional.batches import gradient_kmeans_pp, top
@@ -130,8 +130,13 @@ class EvidentialUncertainty(Strategy):
 
     def propose(self, view: View, n: int, rng: np.random.Generator) -> Proposal:
         e, present = view.pool.need("evidence"), view.pool.need("present")
-        if self.rule == "conflict":
-            values = evidence.conflict(e, present=present)
-        else:
-            values = RULES[self.rule](FUSIONS[self.fusion](e, present))
+        try:
+            if self.rule == "conflict":
+                values = evidence.conflict(e, present=present)
+            else:
+                values = RULES[self.rule](FUSIONS[self.fusion](e, present))
+        except InputError:  # say it by the modality's name
+            seen = np.where(np.asarray(present, bool)[..., None], e, 0)
+            evidence.check_evidence(seen, 0, "evidence of the pool samples", view.modalities)
+            raise
         return Proposal(top(values, n, rng), values)

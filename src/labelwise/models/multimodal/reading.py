@@ -113,8 +113,9 @@ class Reading:
         nothing = np.flatnonzero(~there.any(axis=1))
         if nothing.size:
             raise InputError(
-                f"Sample {int(ids[nothing[0]])} has none of the modalities {', '.join(names)} "
-                f"({nothing.size} such samples here). Leave it out of the task, or say what it has."
+                f"Sample {int(ids[nothing[0]])} has none of the modalities {', '.join(names)}"
+                f"{f', nor have {nothing.size - 1} others here' if nothing.size > 1 else ''}. Leave it out of the task, "
+                "or say what it has."
             )
         return there
 

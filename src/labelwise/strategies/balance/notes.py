@@ -13,7 +13,7 @@ from labelwise.functional.evidence import conflict, vacuity
 from labelwise.functional.policy import entropy_of_first_step, plackett_luce_log_prob
 from labelwise.signals import View
 from labelwise.strategies.balance.learning import Action
-from labelwise.strategies.balance.state import Balance, Pool
+from labelwise.strategies.balance.state import Balance, Pool, modality_names
 
 Floats = NDArray[np.float64]
 
@@ -65,13 +65,6 @@ def notes_of(
         "mean diversity": rounded(float(pool.diversity.mean())),
         "samples": _samples(view, names, balance, pool, action, logits, evidential=evidential),
     }
-
-
-def modality_names(view: View, modalities: int) -> list[str]:
-    """Return the modalities' names; numbers where the view tells none."""
-    if len(view.modalities) == modalities:
-        return list(view.modalities)
-    return [f"modality {m}" for m in range(modalities)]
 
 
 def told(names: list[str], values: Floats) -> dict[str, float]:

@@ -18,8 +18,8 @@ from labelwise.functional.batches import joint_gradient_kmeans_pp
 from labelwise.functional.batches.spreading import side_by_side, spread
 from labelwise.functional.scores import smallest_margin
 from labelwise.signals import Needs, View
-from labelwise.strategies.balance.notes import modality_names, told
-from labelwise.strategies.balance.state import Floats
+from labelwise.strategies.balance.notes import told
+from labelwise.strategies.balance.state import Floats, modality_names
 from labelwise.strategies.base import Outcome, Proposal, State, Strategy
 
 WEIGHTS = {"equal": 0, "rebalancing": -1, "favouring": 1}

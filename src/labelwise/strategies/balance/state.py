@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, log
 from time import perf_counter
@@ -15,7 +15,7 @@ from labelwise.checks import Array, as_labels, check_shape
 from labelwise.errors import InputError, ShapeError
 from labelwise.functional.balance import amcb_weights, modality_gaps
 from labelwise.functional.blocks import block_rows
-from labelwise.functional.evidence import difficulty, weighted_fusion
+from labelwise.functional.evidence import check_evidence, difficulty, weighted_fusion
 from labelwise.functional.metrics import accuracy, ece, nll
 from labelwise.functional.scores import entropy
 from labelwise.functional.unified import candidate_rows, diversity, fused_features, min_max, unified_score
@@ -149,13 +149,21 @@ def look(view: View, n: int, weights: Floats, looks: Looks, rng: np.random.Gener
             f"modal_embeddings of the pool samples must be M={m} arrays, as in modal_probs of the validation "
             f"samples; there are {len(parts)}."
         )
+    names = modality_names(view, m)
+    widths = [part.shape[1] for part in parts]
+    if looks.features == "mean" and len(set(widths)) > 1:
+        told = ", ".join(f"{name} {width}" for name, width in zip(names, widths, strict=True))
+        raise ShapeError(
+            f'modal_embeddings of the pool samples must be equally wide with features="mean"; their columns are {told}. '
+            'Project them to one width, or set features="concat".'
+        )
     clock = [perf_counter()]
     features = fused_features(parts, weights, present=present, how=looks.features)
     clock.append(perf_counter())
     spread = diversity(features, min(n, len(pool)), rng, iterations=looks.iterations)
     clock.append(perf_counter())
     if looks.uncertainty == "evidential":
-        each, fused = evidential(pool.need("evidence"), weights, present, normalise=looks.normalise)
+        each, fused = evidential(pool.need("evidence"), weights, present, names, normalise=looks.normalise)
     else:
         each = entropies(pool.need("modal_probs"), present)
         fused = each @ weights
@@ -177,12 +185,26 @@ def look(view: View, n: int, weights: Floats, looks: Looks, rng: np.random.Gener
     )
 
 
-def evidential(evidence: Array, weights: Floats, present: NDArray[np.bool_], *, normalise: bool) -> tuple[Floats, Floats]:  # fmt: skip
+def modality_names(view: View, modalities: int) -> list[str]:
+    """Return the modalities' names; numbers where the view tells none."""
+    if len(view.modalities) == modalities:
+        return list(view.modalities)
+    return [f"modality {m}" for m in range(modalities)]
+
+
+def evidential(
+    evidence: Array,
+    weights: Floats,
+    present: NDArray[np.bool_],
+    names: Sequence[str] = (),
+    *,
+    normalise: bool,
+) -> tuple[Floats, Floats]:
     """Return u_m of each modality, (n, M), and U of the fused opinion, (n,); a missing modality is no evidence.
 
     Raises:
         ShapeError: `evidence` is not (n, M, C).
-        InputError: evidence is negative or not finite.
+        InputError: evidence is negative or not finite; the message names row and modality.
     """
     check_shape(evidence, "evidence of the pool samples", ("n", "M", "C"), (*present.shape, None))
     n, m, c = evidence.shape
@@ -191,7 +213,9 @@ def evidential(evidence: Array, weights: Floats, present: NDArray[np.bool_], *, 
     for start in range(0, n, step):  # the fused evidence of a pool is never there as a whole
         here = slice(start, start + step)
         e, there = evidence[here], present[here]
-        each[here] = difficulty(np.where(there[..., None], e, 0), normalise=normalise)
+        seen = np.where(there[..., None], e, 0)
+        check_evidence(seen, start, "evidence of the pool samples", names)
+        each[here] = difficulty(seen, normalise=normalise)
         fused[here] = difficulty(weighted_fusion(e, weights, present=there), normalise=normalise)
     return each, fused
 
