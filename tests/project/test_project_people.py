@@ -22,7 +22,7 @@ from labelwise.errors import InputError
 from labelwise.events import Fitted, State
 from labelwise.project import ask, batch
 from labelwise.project.folder import Project, open_project
-from labelwise.project.status import _measured
+from labelwise.project.status import _measured, tally_words
 
 app = typer.Typer(pretty_exceptions_enable=False)
 for name in ("new", "ask", "tell", "status", "export"):
@@ -309,7 +309,7 @@ def test_status_says_what_is_known_and_what_to_do_next(mail: Project, tmp_path: 
     text = words()
     assert "5 of 140 bought" in text
     assert "15 samples wait" in text
-    assert "ada 5" in text
+    assert "ada: 5" in text
     assert "on 12 validation samples, fitted on 48 labels" in text
     assert "5 labels came since; the next ask measures again" in text
 
@@ -401,3 +401,7 @@ def test_classes_may_be_the_folders_of_the_images(tmp_path: Path):
     project = open_project(tmp_path / "p")
     assert project.settings.classes == ("bright", "dark")
     assert len(project.items.ids("given")) == 2
+
+
+def test_counts_of_classes_that_are_numbers_can_be_read():
+    assert tally_words({"0": 12, "1": 1200}) == "0: 12, 1: 1,200"

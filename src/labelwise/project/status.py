@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from labelwise.events import State
+from labelwise.functional.stopping import Advice
+from labelwise.project.advice import Audit, audit_of, stop_advice
 from labelwise.project.folder import Project
 
 
@@ -46,6 +49,8 @@ class Status:
         classes: class -> labels bought.
         annotators: who -> answers that stand.
         measured: None where nothing was measured yet.
+        audited: what random picks say of the model; None without any that was answered.
+        stop: what each published criterion says of stopping, from the second fit on.
         over: True if the budget or the pool is spent.
     """
 
@@ -61,6 +66,8 @@ class Status:
     classes: dict[str, int]
     annotators: dict[str, int]
     measured: Measured | None
+    audited: Audit | None
+    stop: tuple[Advice, ...]
     over: bool
 
 
@@ -82,6 +89,8 @@ def status(project: Project, state: State | None = None) -> Status:
         classes={name: counts[k] for k, name in enumerate(project.settings.classes)},
         annotators=dict(Counter(a.annotator for a in state.answers.values() if a.annotator)),
         measured=_measured(state, len(project.items.ids("validation"))),
+        audited=audit_of(state),
+        stop=stop_advice(state),
         over=not state.open_ids and bool(state.asks) and state.room == 0,
     )
 
@@ -115,7 +124,8 @@ def advice(project: Project, now: Status) -> list[str]:
     lacking = [label for label, count in now.classes.items() if count == 0]
     if now.bought and lacking and not now.given:
         shown = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
-        lines.append(f"No label yet of {shown}: the model cannot know a class that it has never seen.")
+        what = "the classes" if len(lacking) > 1 else "the class"
+        lines.append(f"No label yet of {what} {shown}: the model cannot know a class that it has never seen.")
     return lines
 
 
@@ -145,6 +155,11 @@ def accuracy_words(project: Project, now: Status) -> str:
         "labels in "
         f"{place}, best of randomly drawn samples; a fifth of them then only measures."
     )
+
+
+def tally_words(counts: Mapping[str, int]) -> str:
+    """Return how often each name occurs; names may be numbers, so a colon keeps the two apart: "0: 12, 1: 9"."""
+    return ", ".join(f"{name}: {count:,}" for name, count in counts.items())
 
 
 def as_json(project: Project, now: Status) -> dict[str, Any]:
