@@ -245,6 +245,77 @@ def planning() -> list[str]:
     ]  # fmt: skip
 
 
+def robust() -> list[str]:
+    """What robust objectives cost, how that grows, and what encoders that err add to the risk."""
+    c, g, e = read("robust-cost"), read("robust-complexity"), read("robust-encoder")
+    spread = {name: [run[name] / run["erm"] for run in c["all_runs"]] for name in c["ratio"] if name != "erm"}
+    limits = {
+        name: c["targets"]["variational" if name == "variational" else "closed forms"] for name in spread
+    }
+    late = [f"`{name}`" for name, limit in limits.items() if c["ratio"][name] > limit]
+    body = [
+        [
+            f"`{name}`", f"{c['milliseconds a step'][name]:.1f}", f"{c['ratio'][name]:.2f}",
+            f"{min(ratios):.2f} to {max(ratios):.2f}", f"{limits[name]:.2f}",
+        ]
+        for name, ratios in spread.items()
+    ]  # fmt: skip
+    kinds = [name for name in g["K"]["growth"] if name != "erm"]
+    sizes = [(letter, one) for letter in ("K", "d", "n") for one in g[letter]["points"]]
+    points = [
+        [f"{letter} = {one[letter]:,}", f"{one['seconds']['erm']:.2f}", *(f"{one['ratio'][name]:.2f}" for name in kinds)]
+        for letter, one in sizes
+    ]  # fmt: skip
+    most = {name: max(one["ratio"][name] for _, one in sizes) for name in kinds}
+    grown = max(value for _, one in sizes for value in one["bytes"].values())
+    base = ", ".join(f"{letter} = {size}" for letter, size in g["base"].items())
+    slopes = "; ".join(
+        f"with {letter} "
+        + ", ".join(
+            f"{slope:.2f} (`{name}`)".replace("-", "−") for name, slope in g[letter]["growth"].items()
+        )
+        for letter in ("K", "d", "n")
+    )
+
+    def held(one: dict[str, Any], what: str) -> str:
+        return f"{100 * one['coverage'][what]['first_order']:.0f}"
+
+    levels = [
+        [
+            error, f"`{method}`", f"{one['risk']:.2f}", f"{one['worst risk']:.2f}",
+            *(text for what in ("none", "empirical", "spectral") for text in (f"{one['promise'][what]:.1f}", held(one, what))),
+        ]
+        for error, by in e["means"].items()
+        for method, one in by.items()
+    ]  # fmt: skip
+    words = "All keep it." if not late else f"Not kept by {', '.join(late)}."
+    return [
+        "## What robust training costs", "",
+        f"{c['what']}. Milliseconds are of the processor's clock. Times plain training (`erm`, "
+        f"{c['milliseconds a step']['erm']:.1f} ms a step), median and range of {len(c['all_runs'])} turns, each beside the `erm` "
+        f"of its turn. Where the range holds 1, what is added is lost in the noise of a busy machine. {words}", "",
+        *rows(["objective", "ms a step", "times erm", "range", "target"], body), origin(c), "",
+        f"How that grows with K modalities, d numbers in each and n samples, the others as in {base}: {g['what']}. The "
+        "encoders are dense and small, so that a step is short and what is added weighs most: at worst "
+        + ", ".join(f"{value:.2f} times (`{name}`)" for name, value in most.items())
+        + ". The targets are for the recipe above.", "",
+        *rows(["size", "erm, s", *(f"`{name}`" for name in kinds)], points),
+        f"Growth is the slope of log seconds against log size, 1 where twice the size takes twice as long: {slopes}. No training loop "
+        f"made the process larger by more than {grown / 1e6:.2f} MB, beyond what fits before it had left.", "",
+        origin(g), "",
+        "## What encoders that err add to the risk", "",
+        f"The levels of `mmdro/encoder`: {e['what']}. Encoders that were exact in training err in the test part. The promise is the "
+        "first order of the exact encoders' losses, for the shift under which the risk is worst; without more, and with "
+        "Σ L (E ε + √(ρ Var ε)) added, L the steepest gradient found or the spectral norm. Held: the share of shifts within "
+        "their promise, mean over seeds.", "",
+        *rows(
+            ["error", "method", "risk", "worst shift", "promised", "held, %", "with gradients", "held, %", "with norms", "held, %"],
+            levels,
+        ),
+        origin(e), "",
+    ]  # fmt: skip
+
+
 def page() -> str:
     """Return the whole page."""
     lines = [
@@ -253,7 +324,7 @@ def page() -> str:
         "and all runs. Machines differ and were not always quiet: believe the ratios, which were taken within one run. What "
         "strategies buy is on [its own page](systems/uncertainty-results.md).", "",
     ]  # fmt: skip
-    for part in (start, overhead, scoring, selection, bralt, planning, scaling, training):
+    for part in (start, overhead, scoring, selection, bralt, planning, scaling, training, robust):
         lines += part()
     return "\n".join(lines).rstrip() + "\n"
 
