@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from fabricated import CLASSES, run
 
-from labelwise.bench.diagnose import answered, diagnose, simulate
+from labelwise.bench.diagnose import _space, answered, diagnose, simulate
 from labelwise.bench.report import write_report
+from labelwise.bench.report.figures import in_percent
+from labelwise.bench.report.panels import spread
 from labelwise.bench.report.samples import png
 from labelwise.bench.report.svg import GREY, PALETTE, colours
 from labelwise.bench.results import Run
@@ -24,6 +26,7 @@ from labelwise.bench.settings import group
 from labelwise.data.base import ArrayDataset, Labelled, Task
 from labelwise.data.truth import Simulation
 from labelwise.errors import InputError
+from labelwise.functional.monitor import near_duplicates
 from labelwise.seeds import generator
 
 VOID = {"meta", "link", "img", "br", "input"}
@@ -355,3 +358,42 @@ def test_colours_keep_to_their_strategy_and_random_is_grey() -> None:
 def test_every_kind_of_picture_becomes_a_small_png(image: np.ndarray[Any, Any]) -> None:
     assert png(image).startswith("data:image/png;base64,iVBORw0KGgo")
     assert len(png(image)) < 20_000
+
+
+def test_samples_that_lack_a_modality_are_no_copies_of_each_other():
+    """Pictures 0 to 9 all differ and 10 to 19 lack theirs; tables differ but for 18 and 19, which are copies indeed."""
+    rng = generator(0, "test", "copies")
+    images = rng.integers(0, 256, (20, 4, 4)).astype(np.uint8)
+    table = rng.normal(size=(20, 6))
+    table[19] = table[18]
+    present = np.ones((20, 2), bool)
+    present[10:, 0] = False
+    images[10:] = 0
+    y = np.arange(20) % 3
+
+    def copies(ids: list[int], there: np.ndarray = present) -> float:
+        data = ArrayDataset({"image": images, "table": table}, present=there)
+        task = Task("lacking", data, CLASSES, np.arange(20))
+        vectors = _space(Simulation(task, y))
+        assert vectors is not None
+        points = vectors[0](np.array(ids))
+        return np.unique(near_duplicates(points, vectors[1])).size / len(points)
+
+    assert copies([*range(10, 18)]) == 0
+    assert copies([*range(10, 20)]) == 0.2
+    nothing = present.copy()
+    nothing[10:] = False  # no vector at all: left out
+    assert copies([*range(8, 20)], nothing) == 0
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.0], [0.0, 1e-17], [0.25, 0.25], [1.0, 1.0]])
+def test_an_axis_of_equal_shares_shows_no_rounding(values: list[float]):
+    low, high = spread([np.array(values)], share=True)
+    assert 0 <= low <= min(values) <= max(values) <= high <= 1.02
+    assert high - low >= 0.02
+    assert "e" not in in_percent(high) and "e" not in in_percent(low)
+
+
+def test_an_axis_holds_all_values_with_a_little_room():
+    assert spread([np.array([1.0, 3.0]), np.array([np.nan, 2.0])]) == pytest.approx((0.9, 3.1))
+    assert spread([np.array([np.nan])]) == (0.0, 1.0)

@@ -66,6 +66,8 @@ def notes(t: int) -> dict[str, Any]:
         "baseline": None if t == 1 else 0.01,
         "advantage": None if t == 1 else 0.1 - 0.04 * t,
         "policy entropy": 1 - 0.1 * t,
+        "policy preference": 1 + 0.5 * t,
+        "candidates": 50,
         "losses": {"policy": 0.5 * t, "modality": None, "difficulty": 0.25},
         "updates": t - 1,
         "samples": [sample(10 * t), sample(10 * t + 1, there=False)],
@@ -266,6 +268,7 @@ def test_a_policy_s_rounds_become_numbers_and_a_sentence() -> None:
     found = learning("rl-mba", [rl(0), rl(1)])
     assert found.rounds == (1, 2, 3)
     assert_allclose(found.values[ENTROPY], [[0.9, 0.8, 0.7]] * 2)
+    assert_allclose(found.values["policy preference"], [[1.5, 2.0, 2.5]] * 2)
     assert np.isnan(found.values["modality"]).all()
     assert_allclose(found.values["policy"][0], [0.5, 1.0, 1.5])
     said = reading(found)
@@ -291,7 +294,7 @@ def test_cards_tell_of_each_modality_beside_its_picture() -> None:
     assert text["words"] == f"text 10 {EVIL}"
     assert first["words"] == "They disagree: image says zero and text says one."
     assert first["label"] == "labelled one"  # 10 mod 3
-    assert ("chance of the first draw", "4.00 %") in first["facts"]
+    assert ("chance of the first draw", "4.00 % (2.00 %)") in first["facts"]
     assert second["parts"][1]["missing"]
     assert second["parts"][1]["uncertainty"] is None
     assert second["words"] == "Only image speaks: it says zero."

@@ -251,19 +251,46 @@ def _confusions(found: Group, runs: Sequence[Run], labels: Floats) -> tuple[tupl
 def _space(simulation: Simulation) -> tuple[Vectors, float] | None:
     """Return ids -> (b, D) vectors in which batches are compared, and the distance that counts as a near copy.
 
-    The task's features, or the raw inputs of the first modality if those are numbers; read batch by batch.
+    The task's features, or else the raw inputs: of several modalities all that are numbers, side by side, each divided by
+    how far it varies, and zeros where a sample lacks one. Of samples that have none of them there is no vector. Read
+    batch by batch.
     """
     task = simulation.task
-    name = task.data.modalities[0]
+    some = generator(0, "report", "scale").permutation(task.pool)[:500]
+    if task.features is not None:
+        features = task.features
+
+        def given(ids: NDArray[np.int64]) -> Floats:
+            return _flat(features[ids])
+
+        return given, NEAR * mean_pairwise_distance(given(some))
+    batch = task.data.batch(some)
+    columns = [k for k, name in enumerate(task.data.modalities) if batch[name].dtype.kind in "fiub"]
+    if not columns:
+        return None
+    names = [task.data.modalities[k] for k in columns]
+    scales = [1.0]
+    if len(names) > 1:
+        spreads = [np.sqrt(np.var(_flat(batch[name]), axis=0).sum()) for name in names]
+        scales = [float(spread) or 1.0 for spread in spreads]
 
     def vectors(ids: NDArray[np.int64]) -> Floats:
-        values = task.features[ids] if task.features is not None else task.data.batch(ids)[name]
-        return np.nan_to_num(np.asarray(values, dtype=np.float64).reshape(len(ids), -1))
+        read = task.data.batch(ids)
+        there = np.ones((len(ids), len(names)), bool)
+        if "present" in read:
+            there = np.asarray(read["present"], bool)[:, columns]
+        parts = [
+            np.where(there[:, k, None], _flat(read[name]) / scale, 0.0)
+            for k, (name, scale) in enumerate(zip(names, scales, strict=True))
+        ]
+        return np.concatenate(parts, axis=1)[there.any(axis=1)]
 
-    if task.features is None and task.data.batch(task.pool[:1])[name].dtype.kind not in "fiub":
-        return None
-    some = generator(0, "report", "scale").permutation(task.pool)[:500]
     return vectors, NEAR * mean_pairwise_distance(vectors(some))
+
+
+def _flat(values: Any) -> Floats:
+    """Return samples as rows of finite float64 numbers."""
+    return np.nan_to_num(np.asarray(values, dtype=np.float64).reshape(len(values), -1))
 
 
 def _diversity(
@@ -279,8 +306,9 @@ def _diversity(
             if ids.size < 2:
                 continue
             points = vectors(ids)
-            distance[k, t] = mean_pairwise_distance(points)
-            copies[k, t] = np.unique(near_duplicates(points, near)).size / ids.size
+            if len(points) > 1:
+                distance[k, t] = mean_pairwise_distance(points)
+                copies[k, t] = np.unique(near_duplicates(points, near)).size / len(points)
             said = [labels[i] for i in ask.ids if i in labels]
             if said:
                 entropy[k, t] = class_entropy(said, n_classes) / np.log(n_classes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labelwise.bench.report.noted import Explained, Heard, explained, labels_before
+from labelwise.bench.report.noted import Explained, Heard, explained, labels_before, number
 from labelwise.bench.report.samples import pictured, told
 from labelwise.bench.results import Run
 from labelwise.bench.words import count, listed
@@ -45,12 +45,13 @@ def cards(
     rounds: list[dict[str, Any]] = []
     for ask in asks:
         found = explained(ask.notes, len(classes))[:EACH]
+        even = number(ask.notes, "candidates")
         items = [] if simulation is None else pictured([one.id for one in found], simulation)
         seen = {item["id"]: item for item in items}
         rounds.append(
             {
                 "name": f"Round {ask.round}, {count(labels_before(run).get(ask.round, 0))} labels",
-                "cards": [_card(one, seen.get(one.id), run, simulation, classes) for one in found],
+                "cards": [_card(one, seen.get(one.id), run, simulation, classes, even) for one in found],
             }
         )
     return {
@@ -58,7 +59,8 @@ def cards(
         "caption": f"The first samples, in the order of asking, that {strategy}, seed {run.seed}, asked for in the first, the "
         "middle and the last round that explains them. The bar of a modality is its uncertainty, from 0 to 1; vacuity is how "
         "much of its belief no evidence has claimed. Belief is the probability of its guess. Conflict is how far the modalities "
-        "contradict one another; difficulty is the uncertainty after fusion. The chance is that among the candidates.",
+        "contradict one another; difficulty is the uncertainty after fusion. The chance is that among the candidates; in "
+        "brackets that of an even draw.",
     }
 
 
@@ -68,6 +70,7 @@ def _card(
     run: Run,
     simulation: Simulation | None,
     classes: Sequence[str],
+    candidates: float | None,
 ) -> dict[str, Any]:
     answer = run.state.answers.get(one.id)
     label, truth = "", ""
@@ -84,7 +87,9 @@ def _card(
         "words": _words(one.modalities, classes),
         "parts": [_part(name, one.modalities.get(name), pictures.get(name), classes) for name in names],
         "facts": [
-            (called, _text(name, one.numbers[name])) for name, called in FACTS.items() if name in one.numbers
+            (called, _text(name, one.numbers[name], candidates))
+            for name, called in FACTS.items()
+            if name in one.numbers
         ],
     }
 
@@ -129,7 +134,8 @@ def _words(heard: Mapping[str, Heard], classes: Sequence[str]) -> str:
     return f"They disagree: {listed([f'{name} says {guess}' for name, guess in says.items()])}."
 
 
-def _text(name: str, value: float) -> str:
+def _text(name: str, value: float, candidates: float | None) -> str:
     if name == "probability":
-        return f"{100 * value:.2f} %" if 0 <= value <= 1 else f"{value:.3g}"
+        even = f" ({100 / candidates:.2f} %)" if candidates is not None and candidates >= 1 else ""
+        return f"{100 * value:.2f} %{even}" if 0 <= value <= 1 else f"{value:.3g}"
     return f"{value:.2f}".replace("-", "−")

@@ -18,8 +18,9 @@ from labelwise.bench.results import Run
 from labelwise.bench.settings import Group
 from labelwise.bench.words import count, listed, seeds
 
-ENTROPY, UPDATES, ADVANTAGE, REWARD, BASELINE = (
+ENTROPY, PREFERENCE, UPDATES, ADVANTAGE, REWARD, BASELINE = (
     "policy entropy",
+    "policy preference",
     "updates",
     "advantage",
     "reward",
@@ -31,6 +32,7 @@ PANELS = {
     BASELINE: ("baseline", True),
     ADVANTAGE: ("advantage", True),
     ENTROPY: ("entropy", False),
+    PREFERENCE: ("preference", False),
     UPDATES: ("updates", False),
     "policy": ("loss: policy", False),
     "modality": ("loss: modalities", False),
@@ -41,7 +43,7 @@ PANELS = {
 }
 LOSSES = ("policy", "modality", "difficulty")
 # note -> values that its axis shows in any case
-SEEN = {REWARD: (0.0,), BASELINE: (0.0,), ADVANTAGE: (0.0,), ENTROPY: (0.95, 1.0)}
+SEEN = {REWARD: (0.0,), BASELINE: (0.0,), ADVANTAGE: (0.0,), ENTROPY: (0.95, 1.0), PREFERENCE: (1.0,)}
 UNDECIDED = 0.98  # of the most entropy there is
 
 
@@ -121,7 +123,7 @@ def shown(told: Sequence[Learning], palette: Mapping[str, str], name: str) -> di
         "readings": [reading(one) for one in told],
         "caption": f"What the policy noted when it chose, against the labels bought by then; {lines}. Reward, baseline and "
         "advantage are those of the last update, in validation accuracy; entropy is 1 where every candidate is as "
-        "likely as any other; difficulty and diversity are means over the pool, and samples are hard from the threshold on. "
+        "likely as any other, and preference how many times likelier the likeliest is than an even draw would make it; difficulty and diversity are means over the pool, and samples are hard from the threshold on. "
         "Rounds that note nothing are left out.",
     }
 
@@ -186,8 +188,10 @@ def _panel(note: str, told: Sequence[Learning], palette: Mapping[str, str], name
     low_end, high_end = spread([*ends, np.array(SEEN.get(note, ()))])
     if high_end - low_end < 1e-4:  # an axis that shows only rounding
         low_end, high_end = low_end - 0.5, high_end + 0.5
+    at = np.concatenate([one.labels.ravel() for one in told])
     svg = small_multiple(
         title, lines, palette, name, low=low_end, high=high_end, percent=percent, faint=faint,
-        level=0.0 if low_end < 0 < high_end else None,
+        level=0.0 if low_end < 0 < high_end else None, whole=note == UPDATES,
+        span=(float(np.nanmin(at)), float(np.nanmax(at))),
     )  # fmt: skip
     return Markup(svg)  # noqa: S704 - see `why.safe`

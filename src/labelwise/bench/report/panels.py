@@ -25,6 +25,8 @@ def small_multiple(
     faint: Sequence[tuple[str, Sequence[float], Sequence[float]]] = (),
     bands: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[float]]] | None = None,
     level: float | None = None,
+    span: tuple[float, float] | None = None,
+    whole: bool = False,
     width: int = 220,
     height: int = 150,
 ) -> str:
@@ -37,6 +39,8 @@ def small_multiple(
         faint: (strategy, labels bought, value) of thin lines behind the others, e.g. one for each seed.
         bands: strategy -> (labels bought, low, high), shaded behind its line and cut at the frame.
         level: a value that a dashed line marks.
+        span: (first, last) labels of the axis; None: where the lines are.
+        whole: values are counts, so that only whole numbers are marked.
     """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -62,6 +66,9 @@ def small_multiple(
                 zorder=3 if strategy not in REFERENCES else 2,
             )
         ax.set_ylim(low, high)
+        if span is not None:
+            room = 0.05 * (span[1] - span[0]) or 1.0
+            ax.set_xlim(span[0] - room, span[1] + room)
         for strategy, labels in alarms:
             ax.plot(
                 [labels],
@@ -76,7 +83,7 @@ def small_multiple(
             clip(title, narrow=width < 300), loc="left", fontsize=12.5, color=INK, pad=6, weight="bold"
         )
         ax.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-        ax.yaxis.set_major_locator(MaxNLocator(3))
+        ax.yaxis.set_major_locator(MaxNLocator(3, integer=whole))
         ax.xaxis.set_major_formatter(FuncFormatter(bought))
         ax.yaxis.set_major_formatter(FuncFormatter(in_percent if percent else bought))
         ax.tick_params(labelsize=11)
@@ -85,12 +92,18 @@ def small_multiple(
 
 
 def spread(values: Sequence[NDArray[np.float64]], *, share: bool = False) -> tuple[float, float]:
-    """Return common axis limits for small multiples: where the data are, with a little room."""
+    """Return common axis limits for small multiples: where the data are, with a little room.
+
+    Values that are all the same lie in the middle of 5 % more and less, and zeros within 0.05 of 0: an axis that magnifies
+    rounding would show ticks such as "4e-06 %".
+    """
     together = np.concatenate([np.asarray(v, dtype=float).ravel() for v in values]) if values else np.zeros(1)
     together = together[np.isfinite(together)]
     if not together.size:
         return 0.0, 1.0
     low, high = float(together.min()), float(together.max())
-    edge = 0.05 * (high - low) or 0.05 * max(abs(high), 1e-6)
+    size = max(abs(low), abs(high))
+    flat = high - low <= 1e-9 * max(size, 1.0)
+    edge = 0.05 * (size if size > 1e-9 else 1.0) if flat else 0.05 * (high - low)
     low, high = low - edge, high + edge
     return (max(0.0, low), min(1.02, high)) if share else (low, high)

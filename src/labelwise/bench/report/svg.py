@@ -25,11 +25,8 @@ _VARIABLES = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--line)", PAP
               ACCENT: "var(--accent)"}  # fmt: skip
 # Strategies that most reports hold keep the same colour in all of them.
 _HOME = {"least-confidence": 0, "margin": 1, "entropy": 2, "largest-margin": 3}
-_ALWAYS = {
-    "mmdro": 0,
-    "variational": 5,
-    "earlyfusion_dro": 2,
-}  # coloured wherever they stand: what a report is about
+# Coloured wherever they stand: what a report is about.
+_ALWAYS = {"mmdro": 0, "variational": 5, "earlyfusion_dro": 2}
 _HOME |= _ALWAYS
 
 

@@ -68,7 +68,8 @@ def why(
         f"on {setting.part} data: at the first, the middle and the last fit.",
         "diversity": _diversity_panels(list(reversed(diversity)), palette, name) if diversity else [],
         "diversity_caption": "Each round's batch, mean over seeds. Distances are Euclidean, between the task's features "
-        f"(or raw inputs); a near copy is closer than {percent(NEAR)} of the pool's mean distance; evenness is the "
+        "(or raw inputs: of several modalities all that are numbers, each divided by how far it varies; samples without any "
+        f"are left out); a near copy is closer than {percent(NEAR)} of the pool's mean distance; evenness is the "
         "entropy of the classes that were answered over its maximum.",
         "noise": [
             {
@@ -156,7 +157,7 @@ def _counts(d: Diagnosis, classes: Sequence[str]) -> Heat:
         shown = sorted(np.argsort(-d.counts.sum(axis=0), kind="stable")[:MOST_CLASSES].tolist())
     values = np.array([[d.counts[a:b, c].mean() for a, b in blocks] for c in shown])
     most = max(1e-9, float(values.max()))
-    places = 0 if (values == values.round()).all() or most >= 20 else 1  # the same in every cell
+    places = 0 if (values == values.round()).all() or most >= 9.95 else 1  # the same in every cell
     rows = tuple(
         HeatRow(classes[c], tuple(HeatCell(f"{v:.{places}f}", f"{v / most:.3f}") for v in row))
         for c, row in zip(shown, values.tolist(), strict=True)
