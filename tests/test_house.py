@@ -27,8 +27,8 @@ MAY: dict[str, set[str]] = {
     "describing": set(),
     "viewing": {"data.base", "models.base", "signals"},
     "measuring": {
-        "data.base", "models.base", "seeds", "functional.metrics", "functional.contribution", "functional.stress",
-        "functional.stopping",
+        "data.base", "models.base", "seeds", "events", "functional.metrics", "functional.contribution",
+        "functional.stress", "functional.stopping",
     },
     "opening": {"data.base", "models.base", "strategies.base", "errors", "events", "describing"},
     "auditing": {"data.base", "models.base", "seeds", "events", "functional.audit"},
@@ -46,11 +46,11 @@ MAY: dict[str, set[str]] = {
     },
     "bench": {
         "errors", "checks", "seeds", "events", "signals", "functional", "oracle", "data", "models", "store",
-        "strategies", "campaign", "auditing", "shadow", "bench",
+        "strategies", "campaign", "auditing", "measuring", "shadow", "bench",
     },
     "project": {
         "errors", "checks", "seeds", "events", "signals", "functional", "oracle", "data", "models", "store",
-        "strategies", "campaign", "auditing", "shadow", "project",
+        "strategies", "campaign", "auditing", "measuring", "shadow", "project",
     },
     "cli": {"*"},
     "__main__": {"*"},

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.data.base import Dataset, Labelled, Task
+from labelwise.events import State
 from labelwise.functional.contribution import MOST_EXACT, contribution
 from labelwise.functional.metrics import measure
-from labelwise.functional.stopping import kappa, mean_uncertainty
+from labelwise.functional.stopping import Watch, kappa, mean_uncertainty, watch_of
 from labelwise.functional.stress import standing
 from labelwise.models.base import Predictor, Progress, Recipe
 from labelwise.seeds import generator
@@ -109,3 +111,14 @@ def watched(
         if (both & left).any():
             told["changed"] = float(np.mean(last[both & left] != said[both & left]))
     return {"watched": told}
+
+
+def watches(state: State) -> list[Watch]:
+    """Return what the fits of a campaign said of its stop set, in order; those of older versions said nothing."""
+    found = []
+    for fit in state.fits:
+        told = fit.analysis.get("watched")
+        one = watch_of(told, fit.round, fit.n_labelled) if isinstance(told, Mapping) else None
+        if one is not None:
+            found.append(one)
+    return found

@@ -70,6 +70,12 @@ def new_command(
     validation: Annotated[
         float, typer.Option(help="Share of the labels known already that only measures, from 50 on.")
     ] = 0.2,
+    audit: Annotated[
+        float,
+        typer.Option(
+            help="Share of each later batch drawn at random, up to 0.5: it tells how good the model is."
+        ),
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
     fields: Annotated[
         list[str] | None, typer.Option("--set", help="A field of recipe or strategy: recipe.epochs=50.")
@@ -111,6 +117,7 @@ def new_command(
         start=start,
         batch=batch,
         budget=budget,
+        audit=audit,
         fields=tuple(fields or ()),
     )
     with phase_bars() as tell:
@@ -259,16 +266,33 @@ def _tell_words(judged: Judged, passes: int, still_open: int, room: int, project
         _say(f"Next: labelwise {'ask' if room else 'export'} {project}")
 
 
-def status_command(project: Folder, as_json: Json = False) -> None:
+def status_command(
+    project: Folder,
+    gain: Annotated[
+        bool,
+        typer.Option(
+            "--gain",
+            help="With --audit in `new`: fit models on as many random and chosen labels, and compare them.",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Say where a project stands: labels bought, classes, what the model reaches, what to do next."""
     from labelwise.project import open_project, status
+    from labelwise.project.advice import audit_words, gain_of, stop_rows
     from labelwise.project.status import accuracy_words, advice, tally_words
     from labelwise.project.status import as_json as plain
 
     opened = open_project(project)
     now = status(opened)
+    bought = None
+    if gain:
+        with phase_bars() as tell:
+            bought = gain_of(opened, tell)
     if as_json:
-        typer.echo(json.dumps(plain(opened, now), ensure_ascii=False))
+        typer.echo(
+            json.dumps({**plain(opened, now), **({"gain": bought} if gain else {})}, ensure_ascii=False)
+        )
         return
     from rich.console import Console
     from rich.table import Table
@@ -292,9 +316,18 @@ def status_command(project: Folder, as_json: Json = False) -> None:
     if now.annotators:
         facts.add_row("people", Text(tally_words(now.annotators)))
     facts.add_row("accuracy", Text(accuracy_words(opened, now)))
+    if now.audited is not None:
+        facts.add_row("audited", Text(audit_words(now.audited)))
+    if bought is not None:
+        facts.add_row("gain", Text(bought["words"]))
     for place, line in enumerate(advice(opened, now)):
         facts.add_row("" if place else "next", Text(line))
     console.print(facts)
+    if len(rows := stop_rows(now.stop)):
+        advised = Table("stop advice", "now", "stop?", "since round", "source", box=None, pad_edge=False)
+        for row in rows:
+            advised.add_row(*map(Text, row))
+        console.print("", advised)
 
 
 def export_command(

@@ -48,6 +48,13 @@ def report_command(
     latent_seconds: Annotated[
         float, typer.Option(min=0, help="Seconds of fitting that one such picture may cost.")
     ] = 20.0,
+    audit: Annotated[
+        bool,
+        typer.Option(
+            "--audit",
+            help="Of audited runs also fit models on as many random and chosen labels, and compare them.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the findings as JSON instead of words.")
     ] = False,
@@ -78,6 +85,7 @@ def report_command(
         notes=notes,
         failing="worst" if latent_worst else "lost" if latent else "",
         latent_seconds=latent_seconds,
+        audits=audit,
         cases=noted_cases(found),
     )
     comparison, paths = written.comparison, written.paths

@@ -52,6 +52,7 @@ class Wish:
         start: labels of the first round.
         batch: labels of each later round.
         budget: labels in all.
+        audit: share of each later batch that is drawn at random, to tell how accurate the model is.
         fields: "recipe.epochs=50": fields of recipe and strategy.
     """
 
@@ -68,6 +69,7 @@ class Wish:
     start: int | None = None
     batch: int | None = None
     budget: int | None = None
+    audit: float = 0.0
     fields: tuple[str, ...] = ()
 
 
@@ -204,9 +206,8 @@ def _plan(wish: Wish, samples: Samples) -> Plan:
     start = wish.start if wish.start is not None else max(_LEAST_START, 2 * samples.task.n_classes)
     if wish.start is None:
         start = min(start, budget)
-    return Plan(
-        seed=wish.seed, start=start, batch=wish.batch if wish.batch is not None else _BATCH, budget=budget
-    )
+    batch = wish.batch if wish.batch is not None else _BATCH
+    return Plan(seed=wish.seed, start=start, batch=batch, budget=budget, audit=wish.audit)
 
 
 def _fields(given: Sequence[str]) -> dict[str, dict[str, Any]]:

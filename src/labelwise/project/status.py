@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from labelwise.events import State
+from labelwise.functional.stopping import Advice
+from labelwise.project.advice import Audit, audit_of, stop_advice
 from labelwise.project.folder import Project
 
 
@@ -47,6 +49,8 @@ class Status:
         classes: class -> labels bought.
         annotators: who -> answers that stand.
         measured: None where nothing was measured yet.
+        audited: what random picks say of the model; None without any that was answered.
+        stop: what each published criterion says of stopping, from the second fit on.
         over: True if the budget or the pool is spent.
     """
 
@@ -62,6 +66,8 @@ class Status:
     classes: dict[str, int]
     annotators: dict[str, int]
     measured: Measured | None
+    audited: Audit | None
+    stop: tuple[Advice, ...]
     over: bool
 
 
@@ -83,6 +89,8 @@ def status(project: Project, state: State | None = None) -> Status:
         classes={name: counts[k] for k, name in enumerate(project.settings.classes)},
         annotators=dict(Counter(a.annotator for a in state.answers.values() if a.annotator)),
         measured=_measured(state, len(project.items.ids("validation"))),
+        audited=audit_of(state),
+        stop=stop_advice(state),
         over=not state.open_ids and bool(state.asks) and state.room == 0,
     )
 

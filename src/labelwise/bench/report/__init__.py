@@ -17,6 +17,7 @@ from labelwise.bench.findings import Comparison
 from labelwise.bench.latent import SECONDS, Latents, latent
 from labelwise.bench.names import Cases
 from labelwise.bench.paper import Printed
+from labelwise.bench.report import audit, stopping
 from labelwise.bench.report.build import origins, page, palette_of
 from labelwise.bench.report.files import report_md, results_csv, results_json
 from labelwise.bench.report.modalities import Modalities, modalities, shown
@@ -53,6 +54,7 @@ def write_report(
     latent_seconds: float = SECONDS,
     cases: Cases | None = None,
     printed: Printed | None = None,
+    audits: bool = False,
 ) -> Report:
     """Write the page and, beside it, report.md, results.csv and results.json; return the findings and the paths.
 
@@ -70,6 +72,7 @@ def write_report(
         latent_seconds: the most that the fits of one such picture may have taken when they were recorded.
         cases: of a protocol: run id -> axis -> case; methods and settings are then called by their cases.
         printed: what the paper printed; a section of its own shows it beside our means.
+        audits: of audited runs also fit models on as many random and chosen labels, and compare them.
 
     Raises:
         InputError: no runs, or none that was measured.
@@ -84,6 +87,8 @@ def write_report(
     modal: dict[str, Modalities] = {}
     drawn: dict[str, dict[str, Any]] = {}
     withstood: dict[str, Robustness] = {}
+    drawn_at_random: dict[str, Any] = {}
+    stops: dict[str, Any] = {}
     palette = palette_of(comparison)
     for k, (setting, found) in enumerate(zip(comparison.settings, comparison.groups, strict=True)):
         opened = next(iter(found.runs.values()))[0].state.opened
@@ -106,6 +111,12 @@ def write_report(
             drawn[setting.key] = shown(told, palette, f"s{k}-modal")
         if (under := robustness(setting, found, palette)) is not None:
             withstood[setting.key] = under
+        if told_by_chance := audit.audits(setting, found):
+            bought = audit.gains(found, simulation) if audits else None
+            drawn_at_random[setting.key] = audit.shown(
+                told_by_chance, setting, palette, f"s{k}-audit", bought
+            )
+        stops[setting.key] = stopping.shown(stopping.stopping(setting, found), setting.part, palette)
         if simulation is not None:
             pictures[setting.key] = samples(setting, found, simulation, palette, classes)
             if policies[setting.key]:
@@ -141,7 +152,7 @@ def write_report(
             page(
                 comparison, why, samples_of, unknown, made,
                 name=name, about=about, notes=words, latents=spaces, policies=chosen, modal=contributed,
-                robust=moved,
+                robust=moved, audit=drawn_at_random, stopping=stops,
             )
             | {"printed": table}
         )  # fmt: skip
@@ -196,6 +207,8 @@ def _html(values: dict[str, Any]) -> str:
         "modalities.html.j2",
         "robust.html.j2",
         "explained.html.j2",
+        "audit.html.j2",
+        "stopping.html.j2",
     )
     environment = Environment(
         loader=DictLoader({part: (folder / part).read_text(encoding="utf-8") for part in parts}),
