@@ -106,11 +106,10 @@ class RewardNetwork:
         wanted = torch.from_numpy(goals[rows].astype(np.float32)).to(self.device, first.dtype)
         own = torch.from_numpy(owners).to(self.device)
         of_states, of_actions = first[:, :split], first[:, split:]
-        answers = (states @ of_states.T).index_select(0, own).add_(a).addmm_(actions, of_actions.T)
+        answers = (states @ of_states.T)[own].add_(a).addmm_(actions, of_actions.T)
         if len(draws) > 1:
             products = _products(actions)
-            # 1: of the bias; index_select copies whole rows, which brackets do not
-            products += _products(states).add_(1).index_select(1, own).index_select(0, own)
+            products += _products(states).add_(1)[own][:, own]  # 1: of the bias
         slopes = torch.zeros_like(answers)
         lengths = [len(draw) for draw in draws]
         looked = torch.from_numpy(places).to(self.device)
@@ -120,10 +119,9 @@ class RewardNetwork:
         backward, turned, weights = torch.ops.aten.threshold_backward, second.T, last[0]
         for at, goal, before in zip(steps, goal_of, known, strict=False):
             # few and whole calls: each waits for its turn with what else runs in Python
-            one = answers.index_select(0, at)
+            one = answers[at]
             if before:
-                seen = products[:, :before].index_select(0, at)
-                one.addmm_(seen, slopes[:before], alpha=-lr)
+                one.addmm_(products[:, :before][at], slopes[:before], alpha=-lr)
             one.relu_()
             two = (one @ turned).add_(b).relu_()
             off = (two @ weights).add_(c).sub_(goal)
