@@ -1,6 +1,7 @@
 """What RL-MBA costs a round beside BADGE, by phases, and what fusing evidence by Dempster's rule costs.
 
-python benchmarks/multimodal_speed.py    # a few minutes on two cores
+python benchmarks/multimodal_speed.py             # a few minutes on two cores
+python benchmarks/multimodal_speed.py --update    # seconds: what one update of the policy costs, the rest is kept
 
 Threads are the caller's (OMP_NUM_THREADS); threads that wait for a busy core count as work, so use 1 on a busy machine.
 Runs of RL-MBA and of BADGE take turns, so that whatever else the machine does falls on both; ratios are what to read.
@@ -14,6 +15,7 @@ as BMMAL does, takes several times as long.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 from collections.abc import Callable
 from time import perf_counter, process_time
@@ -27,10 +29,18 @@ from labelwise.functional.evidence import dempster_shafer
 from labelwise.functional.policy import plackett_luce, plackett_luce_gradient, plackett_luce_log_prob
 from labelwise.seeds import generator
 from labelwise.signals import Signals, View
-from record import write
+from labelwise.strategies.balance.learning import Action, Loss, learn
+from labelwise.strategies.balance.policy import PolicyNetwork, inputs_of
+from labelwise.strategies.balance.state import width_of
+from record import RESULTS, provenance, write
 from selection import badge_factored, peak
 
-TARGETS = {"badge": 1.5, "reference badge": 1 / 9, "dempster-shafer": 1.0}  # two ratios, and seconds
+TARGETS = {
+    "badge": 1.5,
+    "reference badge": 1 / 9,
+    "dempster-shafer": 1.0,
+    "update": 0.05,
+}  # two ratios, then seconds
 MODALITIES = 2
 PASSES = 10  # of the materialised form
 
@@ -163,6 +173,42 @@ def policy(candidates: int, batch: int, repeats: int) -> dict[str, Any]:
     return {"what": f"K = {candidates}, b = {batch}", "seconds": rows}
 
 
+def update(candidates: int, batch: int, repeats: int) -> dict[str, Any]:
+    """Time one update of the policy: stored arrays to network, a step on all rounds that are kept, and back to arrays.
+
+    It takes one thread, whatever torch may use.
+    The first one in a process is told apart: it also imports what torch's optimisers need.
+    """
+    draws = generator(0, "benchmarks", "update")
+
+    def action(t: int) -> Action:
+        return Action(
+            t, draws.normal(size=width_of(MODALITIES)).astype(np.float32),
+            draws.random((candidates, MODALITIES + 3), np.float32), draws.permutation(candidates)[:batch],
+            draws.random(candidates), 0.5, 0.01 * float(draws.normal()), 0.01, 0.0,
+        )  # fmt: skip
+
+    loss = Loss(
+        policy=0.1, modality=0.5, difficulty=0.5, entropy=0.0, gamma=0.9, baseline=0.1, advantage=None
+    )
+    actions = [action(t) for t in range(10)]
+    stored = PolicyNetwork(inputs_of(MODALITIES), 128, draws).state_dict()
+
+    def once(rounds: int) -> dict[str, Any]:
+        network = PolicyNetwork.from_state(stored)
+        learn(network, actions[:rounds], 0.0, loss, lr=1e-3, weight_decay=1e-4, clip=1.0)
+        return network.state_dict()
+
+    first = clocked(lambda: once(1))[0]
+    seconds = {}
+    for rounds in (1, 6, 10):
+        runs = [clocked(lambda rounds=rounds: once(rounds))[0] for _ in range(9 * repeats)]
+        seconds[str(rounds)] = {
+            kind: statistics.median(run[kind] for run in runs) for kind in ("clock", "processor")
+        }
+    return {"what": f"K = {candidates}, b = {batch}, by rounds kept", "first": first, "seconds": seconds}
+
+
 def fusion(n: int, modalities: int, classes: int, repeats: int) -> dict[str, Any]:
     """Time Dempster's rule over a pool."""
     evidence = generator(0, "benchmarks", "evidence").standard_exponential(
@@ -185,15 +231,27 @@ def main() -> None:
     parser.add_argument("--fused", type=int, default=100_000, help="samples of Dempster-Shafer fusion")
     parser.add_argument("--share", type=float, default=0.05, help="of the pool, for the materialised form")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--update", action="store_true", help="time an update of the policy alone, and keep the rest"
+    )
     parser.add_argument("--dry", action="store_true", help="write nothing")
     asked = parser.parse_args()
     import torch
 
+    if asked.update:
+        told = {**provenance(), **update(5 * asked.batch, asked.batch, asked.repeats)}
+        print(told)
+        if not asked.dry:
+            file = RESULTS / "multimodal-speed.json"
+            whole = {**json.loads(file.read_text()), "targets": TARGETS, "update": told}
+            file.write_text(json.dumps(whole, indent=1) + "\n")
+        return
     found = {
         "threads": torch.get_num_threads(),
         "targets": TARGETS,
         "round": round_of(asked.pool, asked.width, asked.classes, asked.batch, asked.repeats, asked.share),
         "policy": policy(5 * asked.batch, asked.batch, asked.repeats),
+        "update": update(5 * asked.batch, asked.batch, asked.repeats),
         "dempster-shafer": fusion(asked.fused, 5, 100, asked.repeats),
     }
     for name in ("seconds", "phases", "ratio", "extra_mb", "reference badge", "mean top probability"):

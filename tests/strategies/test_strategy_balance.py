@@ -450,6 +450,23 @@ def test_every_parameter_weighs_what_it_is_named_for(monkeypatch, params, weight
     ]
 
 
+def test_the_policy_computes_on_one_thread_whatever_torch_may_use():
+    network, x = PolicyNetwork(3, 4, rng("threads")), np.ones((6, 3), np.float32)
+    seen, before = [], torch.get_num_threads()
+
+    def gradient(z):
+        seen.append(torch.get_num_threads())
+        return np.ones_like(z)
+
+    torch.set_num_threads(2)
+    try:
+        network.step([(x, gradient)], lr=0.1, weight_decay=0.0, clip=None)
+        network.logits(x)
+        assert seen == [1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_weights_begin_within_one_over_the_root_of_their_inputs():
     first, a, last, b = (w.detach().numpy() for w in network(64).weights)
     for w, inputs in ((first, 17), (a, 17), (last, 64), (b, 64)):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class PolicyNetwork:
         """Return z of each candidate, (K, F) to (K,)."""
         import torch
 
-        with torch.no_grad():
+        with _one_thread(), torch.no_grad():
             return np.asarray(self._forward(inputs).numpy(), np.float64)
 
     def _forward(self, inputs: Array) -> Any:
@@ -104,6 +105,17 @@ class PolicyNetwork:
             weight_decay: of AdamW.
             clip: largest norm of the whole gradient; None: no limit.
         """
+        with _one_thread():
+            return self._step(batches, lr=lr, weight_decay=weight_decay, clip=clip)
+
+    def _step(
+        self,
+        batches: Iterable[tuple[Array, Callable[[Floats], Floats]]],
+        *,
+        lr: float,
+        weight_decay: float,
+        clip: float | None,
+    ) -> float:
         import torch
 
         for w in self.weights:
@@ -138,6 +150,23 @@ class PolicyNetwork:
         )
         made._hold(weights, means, squares, int(state["steps"]))
         return made
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch compute on one thread inside the block.
+
+    The policy is so small that threads only wait for one another (on a busy machine twenty times as long as the work takes), and
+    what it draws must not depend on how many there are.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def save_policy(
