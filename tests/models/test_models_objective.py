@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from labelwise.describing import describe
 from labelwise.errors import InputError, UnknownName
-from labelwise.functional.coupling import copula_correlation
+from labelwise.functional.coupling import canonical_correlation, copula_correlation, soft_hgr
 from labelwise.functional.evidential_loss import annealing
 from labelwise.functional.robust import chi2_worst_risk, cvar, variance_weights
 from labelwise.models import make
@@ -237,6 +237,11 @@ def test_the_coupling_is_given_or_measured_on_samples_that_have_both():
     wanted = copula_correlation(parts[0][5:], parts[1][5:])
     assert 0.5 < wanted < 1
     assert_allclose(got, [[1, wanted, 1], [wanted, 1, 1], [1, 1, 1]])
+    for kind, measure in (("hgr", canonical_correlation), ("soft_hgr", soft_hgr)):
+        got = setting.coupling(kind)
+        wanted = measure(parts[0][5:], parts[1][5:], generator(0, "coupling", 1, 0))
+        assert 0.5 < wanted < 1
+        assert_allclose(got, [[1, wanted, 1], [wanted, 1, 1], [1, 1, 1]])
     assert_array_equal(setting.coupling("one"), np.ones((3, 3)))
     assert_array_equal(Setting(2, ("a", "b")).coupling(-0.2), [[1, -0.2], [-0.2, 1]])
     assert_array_equal(Setting(2, ("a", "b")).coupling([[1, 0.4], [0.4, 1]]), [[1, 0.4], [0.4, 1]])
@@ -244,6 +249,7 @@ def test_the_coupling_is_given_or_measured_on_samples_that_have_both():
     wide = Setting(2, ("a", "b"), np.ones((30, 2), bool), lambda: [np.zeros((30, 6000))] * 2)
     with pytest.raises(InputError, match="too many"):
         wide.coupling("gaussian_copula")
+    assert_array_equal(wide.coupling("soft_hgr"), np.eye(2))  # constant columns say nothing
 
 
 def test_a_measured_coupling_is_read_as_the_network_reads():
@@ -279,7 +285,7 @@ def test_an_objective_is_kept_as_plain_values_and_described(tmp_path):
         ("multimodal", {"name": "dual", "rho": {}}, "empty table"),
         ("multimodal", {"name": "dual", "gamma": 1.5}, "objective.gamma must be a number from -1 to 1"),
         ("multimodal", {"name": "dual", "gamma": [[1, 0.3], [0.3, 2]]}, r"entry \(1, 1\) is 2"),
-        ("multimodal", {"name": "dual", "gamma": "hgr"}, "Known: gaussian_copula, one"),
+        ("multimodal", {"name": "dual", "gamma": "hrg"}, "Did you mean 'hgr'"),
         ("multimodal", {"name": "dual", "budget": "first"}, "Did you mean 'first_order'"),
         ("multimodal", {"name": "dual", "budget": "precision"}, "infinite .* give a gamma"),
         ("multimodal", {"name": "mmdro", "momentum": 1}, r"momentum must lie in \[0, 1\)"),

@@ -81,7 +81,8 @@ class _Budgeted(_Radii):
 
     Attributes:
         gamma: Γ, how strongly modalities depend on one another: "one", the most there can be; a number in [-1, 1] for
-            all pairs; (M, M) in the dataset's order; or "gaussian_copula", measured on the training inputs.
+            all pairs; (M, M) in the dataset's order; or measured on the training inputs: "gaussian_copula", "hgr",
+            "soft_hgr" (see `labelwise.functional.coupling`).
         budget: which reading of B, a field of `labelwise.functional.ambiguity.Budgets`.
     """
 

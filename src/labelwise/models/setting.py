@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from labelwise.checks import Array, check_name
 from labelwise.errors import InputError
 from labelwise.functional.ambiguity import as_coupling
-from labelwise.functional.coupling import LEAST, copula_correlation
+from labelwise.functional.coupling import LEAST, coupling
 from labelwise.functional.robust import Floats
+from labelwise.seeds import generator
 
 Rho = float | Mapping[str, float]
 Gamma = str | float | Sequence[Sequence[float]]
-COUPLINGS = ("one", "gaussian_copula")
+MEASURED = ("gaussian_copula", "hgr", "soft_hgr")
+COUPLINGS = ("one", *MEASURED)
 MOST_PAIRS = 2**25  # of numbers of two modalities, whose correlations take 256 MiB
 
 
@@ -32,6 +34,7 @@ class Setting:
         inputs: () -> M arrays (n, F_m), the training samples as the network reads them; only a measured Γ asks.
         width: of each modality's embedding.
         device: where the network is.
+        seed: halves the samples that a measured Γ is fitted and held to.
     """
 
     n_classes: int
@@ -40,6 +43,7 @@ class Setting:
     inputs: Callable[[], Sequence[Array]] | None = None
     width: int = 1
     device: torch.device | str = "cpu"
+    seed: int = 0
 
     def radii(self, rho: Rho) -> tuple[float, ...]:
         """Return ρ_k of each modality; that of a modality which no sample has is 0: it cannot be read, nor move.
@@ -70,19 +74,21 @@ class Setting:
             return as_coupling(gamma, size)
         found = np.full((size, size), 1.0 if isinstance(gamma, str) else float(gamma))
         np.fill_diagonal(found, 1)
-        if gamma == "gaussian_copula" and self.inputs is not None and self.there is not None:
+        if gamma in MEASURED and self.inputs is not None and self.there is not None:
             read = self.inputs()
             for i in range(size):
                 for j in range(i):
                     both = self.there[:, i] & self.there[:, j]
                     if both.sum() >= LEAST:
-                        found[i, j] = found[j, i] = self._measured(read[i], read[j], both, i, j)
+                        found[i, j] = found[j, i] = self._measured(str(gamma), read, both, i, j)
         return found
 
-    def _measured(self, x: Array, y: Array, rows: NDArray[np.bool_], i: int, j: int) -> float:
-        if x.shape[1] * y.shape[1] > MOST_PAIRS:
+    def _measured(self, kind: str, read: Sequence[Array], rows: NDArray[np.bool_], i: int, j: int) -> float:
+        x, y = read[i], read[j]
+        if kind != "soft_hgr" and x.shape[1] * y.shape[1] > MOST_PAIRS:
             raise InputError(
-                f"objective.gamma='gaussian_copula' compares all {x.shape[1]} numbers of {self.modalities[i]!r} with all "
-                f"{y.shape[1]} of {self.modalities[j]!r}: too many. Give a number, or take 'one'."
+                f"objective.gamma={kind!r} compares all {x.shape[1]} numbers of {self.modalities[i]!r} with all "
+                f"{y.shape[1]} of {self.modalities[j]!r}: too many. Take 'soft_hgr', give a number, or take 'one'."
             )
-        return copula_correlation(x[rows], y[rows])
+        rng = generator(self.seed, "coupling", i, j)
+        return float(coupling([x[rows], y[rows]], kind, rng)[0, 1])

@@ -197,6 +197,7 @@ class MultimodalRecipe(Training):
                 lambda: [part.flatten(1).float().cpu().numpy() for part in prepare(x).parts],
                 self.projection,
                 device,
+                seed,
             )
             with seeded(derived_seed(seed, "adversary"), _CPU):  # no draw of the network's may move
                 adversary = begun(self.objective, setting)
