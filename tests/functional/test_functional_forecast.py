@@ -18,7 +18,9 @@ from labelwise.seeds import generator
 LABELS = np.arange(1, 11) * 100.0
 ROOT = Path(__file__).parent.parent.parent
 # No shift and half widths of one scale, whatever the level: what comes out is the raw forecast.
-PLAIN = Calibration((0.9,), (0.1, 1.0), (0.0, 0.0), ((1.0,), (2.0,)), (0.0, 0.0), ((1.0,), (2.0,)), 1, ("a",))
+PLAIN = Calibration(
+    (0.9,), (0.1, 1.0), (0.0, 0.0), ((1.0,), (2.0,)), (0.0, 0.0), ((1.0,), (2.0,)), 1, ("a",), (1.0,) * 3
+)
 
 
 def power(n):

@@ -15,6 +15,7 @@ from labelwise.cli.bank import bank_command
 from labelwise.cli.bench import bench_command, demo_command, run_command
 from labelwise.cli.data import download_command, recipes_command, tasks_command
 from labelwise.cli.drift import drift_command
+from labelwise.cli.forecast import forecast_command
 from labelwise.cli.people import ask_command, export_command, new_command, status_command, tell_command
 from labelwise.cli.plan import plan_command
 from labelwise.cli.policy import policy_app
@@ -40,6 +41,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "ask": ask_command,
         "tell": tell_command,
         "status": status_command,
+        "forecast": forecast_command,
         "export": export_command,
         "drift": drift_command,
     },

@@ -20,6 +20,7 @@ from labelwise.bench.paper import Printed
 from labelwise.bench.report import audit, stopping
 from labelwise.bench.report.build import origins, page, palette_of
 from labelwise.bench.report.files import report_md, results_csv, results_json
+from labelwise.bench.report.forecast import forecast
 from labelwise.bench.report.modalities import Modalities, modalities, shown
 from labelwise.bench.report.policy import policy
 from labelwise.bench.report.printed import beside
@@ -87,6 +88,7 @@ def write_report(
     modal: dict[str, Modalities] = {}
     drawn: dict[str, dict[str, Any]] = {}
     withstood: dict[str, Robustness] = {}
+    ahead: dict[str, dict[str, Any]] = {}
     drawn_at_random: dict[str, Any] = {}
     stops: dict[str, Any] = {}
     palette = palette_of(comparison)
@@ -106,6 +108,8 @@ def write_report(
                 seconds=latent_seconds,
             )
         policies[setting.key] = policy(setting, found, simulation, palette, classes, f"s{k}")
+        if (coming := forecast(setting, found, palette, f"s{k}-ahead")) is not None:
+            ahead[setting.key] = coming
         if (told := modalities(setting, found, classes, palette)) is not None:
             modal[setting.key] = told
             drawn[setting.key] = shown(told, palette, f"s{k}-modal")
@@ -152,7 +156,7 @@ def write_report(
             page(
                 comparison, why, samples_of, unknown, made,
                 name=name, about=about, notes=words, latents=spaces, policies=chosen, modal=contributed,
-                robust=moved, audit=drawn_at_random, stopping=stops,
+                robust=moved, ahead=ahead, audit=drawn_at_random, stopping=stops,
             )
             | {"printed": table}
         )  # fmt: skip
@@ -207,6 +211,7 @@ def _html(values: dict[str, Any]) -> str:
         "modalities.html.j2",
         "robust.html.j2",
         "explained.html.j2",
+        "forecast.html.j2",
         "audit.html.j2",
         "stopping.html.j2",
     )

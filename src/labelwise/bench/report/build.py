@@ -40,6 +40,7 @@ def page(
     policies: Mapping[str, Mapping[str, Any]] | None = None,
     modal: Mapping[str, Mapping[str, Any]] | None = None,
     robust: Mapping[str, Mapping[str, Any]] | None = None,
+    ahead: Mapping[str, Mapping[str, Any]] | None = None,
     audit: Mapping[str, Mapping[str, Any] | None] | None = None,
     stopping: Mapping[str, Mapping[str, Any] | None] | None = None,
 ) -> dict[str, Any]:
@@ -57,6 +58,7 @@ def page(
         policies: setting key -> what is shown of the notes of its runs (see `report.policy`); {} where there are none.
         modal: setting key -> what is shown of its modalities (see `report.modalities`); settings without have none.
         robust: setting key -> what is shown of its shifts (see `report.robust`); settings without have none.
+        ahead: setting key -> what more labels would buy (see `report.forecast`); only settings of one campaign have it.
         audit: setting key -> what is shown of its random picks (see `report.audit`); None without any.
         stopping: setting key -> what is shown of stop advice (see `report.stopping`); None without any.
     """
@@ -71,6 +73,7 @@ def page(
         one["policy"] = (policies or {}).get(setting.key)
         one["modal"] = (modal or {}).get(setting.key)
         one["robust"] = (robust or {}).get(setting.key)
+        one["forecast"] = (ahead or {}).get(setting.key)
         one["audit"] = (audit or {}).get(setting.key)
         one["stopping"] = (stopping or {}).get(setting.key)
         if one["robust"] and setting.span[0] == setting.span[1]:
