@@ -91,6 +91,7 @@ def write_report(
     ahead: dict[str, dict[str, Any]] = {}
     drawn_at_random: dict[str, Any] = {}
     stops: dict[str, Any] = {}
+    more: dict[str, dict[str, Any]] = {}
     palette = palette_of(comparison)
     for k, (setting, found) in enumerate(zip(comparison.settings, comparison.groups, strict=True)):
         opened = next(iter(found.runs.values()))[0].state.opened
@@ -115,12 +116,15 @@ def write_report(
             drawn[setting.key] = shown(told, palette, f"s{k}-modal")
         if (under := robustness(setting, found, palette)) is not None:
             withstood[setting.key] = under
-        if told_by_chance := audit.audits(setting, found):
-            bought = audit.gains(found, simulation) if audits else None
-            drawn_at_random[setting.key] = audit.shown(
-                told_by_chance, setting, palette, f"s{k}-audit", bought
-            )
-        stops[setting.key] = stopping.shown(stopping.stopping(setting, found), setting.part, palette)
+        told_by_chance = audit.audits(setting, found)
+        bought = audit.gains(found, simulation) if audits and told_by_chance else None
+        drawn_at_random[setting.key] = audit.shown(told_by_chance, setting, palette, f"s{k}-audit", bought)
+        advised = stopping.stopping(setting, found)
+        stops[setting.key] = stopping.shown(advised, setting.part, palette)
+        more[setting.key] = {
+            **({"audit": audit.as_json(told_by_chance, bought)} if told_by_chance else {}),
+            **({"stopping": stopping.as_json(advised)} if advised else {}),
+        }
         if simulation is not None:
             pictures[setting.key] = samples(setting, found, simulation, palette, classes)
             if policies[setting.key]:
@@ -175,6 +179,7 @@ def write_report(
                 printed=table,
                 modal=modal,
                 robust=withstood,
+                advised=_advised(drawn_at_random, stops),
             ),
         ),
         "csv": (out.with_name("results.csv"), results_csv(runs, comparison, modal, withstood)),
@@ -190,6 +195,7 @@ def write_report(
                 printed=printed,
                 modal=modal,
                 robust=withstood,
+                more=more,
             ),
         ),
     }
@@ -197,6 +203,13 @@ def write_report(
     for path, text in texts.values():
         _write(path, text)
     return Report(comparison, {kind: path for kind, (path, _) in texts.items()})
+
+
+def _advised(chance: Mapping[str, Any], stops: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return setting key -> title -> what is shown of random picks and of stop advice, where there is any."""
+    titled = {"What chance would have bought": chance, "When published criteria would have stopped": stops}
+    keys = {*chance, *stops}
+    return {k: {title: part[k] for title, part in titled.items() if part.get(k)} for k in keys}
 
 
 def _html(values: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from markupsafe import Markup
@@ -261,3 +261,19 @@ def _table(told: Sequence[Audits], part: str, palette: Mapping[str, str]) -> Tab
 
 def _cell(value: float, low: float, high: float) -> Cell:
     return Cell(f"{100 * value:.1f}", f"{100 * low:.1f} to {100 * high:.1f}", f"{value:.6f}")
+
+
+def as_json(
+    told: Sequence[Audits], bought_by: Mapping[str, tuple[list[Gain], str]] | None
+) -> dict[str, dict[str, Any]]:
+    """Return strategy -> everything its random picks say, as JSON values."""
+    return {
+        one.strategy: {
+            "rounds": [r._asdict() for r in one.rounds],
+            "points": [{"labels": at, "span": span, **found._asdict()} for at, span, found in one.points],
+            "now": one.now._asdict(),
+            "pool": one.pool,
+            "gains": [asdict(g) for g in (bought_by or {}).get(one.strategy, ([], ""))[0]],
+        }
+        for one in told
+    }

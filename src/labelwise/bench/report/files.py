@@ -105,8 +105,12 @@ def results_json(
     printed: Printed | None = None,
     modal: Mapping[str, Modalities] | None = None,
     robust: Mapping[str, Robustness] | None = None,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> str:
-    """Return everything the report knows; numbers that are not finite become null."""
+    """Return everything the report knows; numbers that are not finite become null.
+
+    Args: as `labelwise.bench.report.build.page`; `more` are further JSON values by setting key.
+    """
     values = {"name": name, "about": about, **comparison.to_dict(), "made": made}
     if printed is not None:
         values["printed"] = printed_json(printed, comparison)
@@ -116,6 +120,7 @@ def results_json(
             setting["modalities"] = modal_files.as_json(modal[setting["key"]])
         if robust and setting["key"] in robust:
             setting["shifts"] = robust_files.as_json(robust[setting["key"]])
+        setting.update((more or {}).get(setting["key"], {}))
         if setting["key"] in latents:
             spaces = latents[setting["key"]]
             setting["latent"] = {
@@ -145,8 +150,13 @@ def report_md(
     printed: Beside | None = None,
     modal: Mapping[str, Modalities] | None = None,
     robust: Mapping[str, Robustness] | None = None,
+    advised: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> str:
-    """Return the answer, the tables and how they were made as Markdown."""
+    """Return the answer, the tables and how they were made as Markdown.
+
+    Args: as `labelwise.bench.report.build.page`; `advised`: setting key -> title -> what is shown of random picks and
+        of stop advice.
+    """
     grey = dict.fromkeys(tables.names_of(comparison.settings), "")
     lines = [
         f"# {_text(comparison.headline)}",
@@ -162,6 +172,8 @@ def report_md(
             lines += [*_table(gap, head="setting"), "", gap.caption, ""]
     for setting in comparison.settings:
         lines += _setting(setting, grey, alone=len(comparison.settings) == 1)
+        for title, told in (advised or {}).get(setting.key, {}).items():
+            lines += _advice(title, told)
         if robust and setting.key in robust:
             lines += _shifts(robust[setting.key])
         if modal and setting.key in modal:
@@ -185,6 +197,14 @@ def _setting(setting: Setting, grey: Mapping[str, str], *, alone: bool) -> list[
         lines += [_text(line), ""]
     table = tables.results(setting, grey)
     return [*lines, *_table(table), "", table.caption.replace("Small: half", "After ±: half"), ""]
+
+
+def _advice(title: str, told: Mapping[str, Any]) -> list[str]:
+    lines = [f"### {title}", ""]
+    for line in (told.get("headline", ""), *told.get("lines", ())):
+        lines += [_text(line), ""] if line else []
+    caption = _text(told["table"].caption.replace("small:", "after it:").replace("Small:", "After it:"))
+    return [*lines, *_table(told["table"]), "", caption, ""]
 
 
 def _shifts(told: Robustness) -> list[str]:
