@@ -117,9 +117,10 @@ held_out = {
     "present": checked.present,
     "y": task.validation.y,
 }
-found = proposal("rl-mba", seen, 20, validation=held_out)
-weights = np.array(list(found.notes["modality weights"].values()))
-print("weights:", dict(zip(names, weights.round(2).tolist(), strict=True)))
+found = proposal("rl-mba", seen, 20, validation=held_out, modalities=names)
+told_weights = found.notes["modality weights"]
+weights = np.array([told_weights[name] for name in names])
+print("weights:", {name: round(weight, 2) for name, weight in told_weights.items()})
 
 
 # %% [markdown]
