@@ -48,6 +48,18 @@ def test_what_is_said_adds_up():
     assert told.samples == 300 and told.left == 100 and told.part == "test"
 
 
+def test_labels_that_bring_back_less_than_they_cost_are_a_reason_to_stop():
+    gain = outlook(campaign(), more=[50]).options[0].gain.mean
+    for value, stop in ((20 / (100 * gain) * 1.01, False), (20 / (100 * gain) * 0.99, True)):
+        told = outlook(campaign(), more=[50], price=0.4, value=value)  # 50 labels cost 20
+        assert told.options[0].back.stop is stop
+        assert ("a reason to stop" in sentences(told)[1]) is stop
+        assert as_json(told)["options"][0]["back"] == pytest.approx(100 * gain * value / 20)
+    for price, value in ((None, 1.0), (0.0, 1.0), (0.4, -1.0)):
+        with pytest.raises(InputError, match="what one point of accuracy is worth"):
+            outlook(campaign(), more=[50], price=price, value=value)
+
+
 def test_options_that_nobody_asked_for_are_round_and_within_the_pool():
     assert usual(1234, 100_000) == [310, 620, 1200]
     assert usual(100, 40) == [25, 40]

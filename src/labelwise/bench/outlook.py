@@ -22,6 +22,7 @@ from labelwise.functional.forecast import (  # fmt: skip
     predict,
     step,
 )
+from labelwise.functional.stopping import Advice, worth
 
 LEVEL = 0.9
 PARTS = ("validation", "test")
@@ -38,6 +39,7 @@ class Option:
         further: how much more than after the option before; None for the first.
         cost: of these labels; None without a price.
         cost_of_point: of one point of accuracy more; None without a price, or where no gain is expected.
+        back: whether they bring back what they cost; None where nobody said what a point is worth.
     """
 
     more: int
@@ -46,6 +48,7 @@ class Option:
     further: Step | None
     cost: float | None
     cost_of_point: float | None
+    back: Advice | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ def outlook(
     more: Sequence[int] = (),
     target: float | None = None,
     price: float | None = None,
+    value: float | None = None,
 ) -> Outlook:
     """Return what more labels would buy a campaign that goes on as it is.
 
@@ -129,6 +133,7 @@ def outlook(
         more: how many labels more; none: a quarter, half and as many as there are, as far as the pool goes.
         target: an accuracy to reach, in (0, 1].
         price: of one label.
+        value: of one point of accuracy, in the same currency; it takes a price.
 
     Raises:
         InputError: accuracy was measured fewer than four times, or a number makes no sense.
@@ -143,6 +148,10 @@ def outlook(
         raise InputError(f"target must be an accuracy above 0 and up to 1, like 0.95; it is {target:g}.")
     if price is not None and not (0 <= price < np.inf):
         raise InputError(f"cost must be the price of one label, 0 or more; it is {price:g}.")
+    if value is not None and not (price and 0 <= value < np.inf):
+        raise InputError(
+            f"value must be what one point of accuracy is worth, 0 or more, beside a cost of labels above 0; it is {value:g}."
+        )
     if any(n < 1 for n in more):
         raise InputError(f"labels must be at least 1 more; it is {min(more)}.")
     found = extrapolate(labels, accuracy)
@@ -153,7 +162,7 @@ def outlook(
     for n in asked:
         gain = step(found, found.now + n, level=LEVEL)
         cost = None if price is None else price * n
-        worth = 100 * gain.mean
+        points = 100 * gain.mean
         options.append(
             Option(
                 n,
@@ -161,7 +170,10 @@ def outlook(
                 gain,
                 step(found, found.now + n, start=found.now + before, level=LEVEL) if before else None,
                 cost,
-                None if cost is None or worth < 0.005 else cost / worth,
+                None if cost is None or points < 0.005 else cost / points,
+                None
+                if value is None or price is None
+                else worth(points, n, price, value, state.fits[-1].round),
             )
         )
         before = n
@@ -210,6 +222,15 @@ def sentences(told: Outlook) -> list[str]:
         lines.append(f"{text}.")
         if gain.low <= 0 < gain.mean:
             lines[-1] += " The interval holds 0: they may buy nothing that can be measured."
+        if first.back is not None and first.back.value is not None:
+            lines.append(
+                f"For each unit spent on them {max(0.0, first.back.value):.2f} is expected back: "
+                + (
+                    "less than they cost, a reason to stop."
+                    if first.back.stop
+                    else "they pay for themselves."
+                )
+            )
     else:
         lines.append(f"No sample is left to label: it ends at {now}.")
     if told.target is not None and told.needed is not None:
@@ -289,6 +310,7 @@ def as_json(told: Outlook) -> dict[str, Any]:
                 "further": of(o.further),
                 "cost": o.cost,
                 "cost_of_point": o.cost_of_point,
+                "back": None if o.back is None else o.back.value,
             }
             for o in told.options
         ],

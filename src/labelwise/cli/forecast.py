@@ -30,6 +30,10 @@ def forecast_command(
     cost: Annotated[
         float | None, typer.Option(help="Price of one label, in any currency; adds what each option costs.")
     ] = None,
+    value: Annotated[
+        float | None,
+        typer.Option(help="What one point of accuracy is worth, in the same; says whether labels pay."),
+    ] = None,
     measure: Annotated[
         str | None,
         typer.Option(help="validation or test accuracy. Default: validation, where it was measured."),
@@ -46,7 +50,7 @@ def forecast_command(
     or recorded. It takes four measurements, so four rounds.
 
     Examples:
-        labelwise forecast my-project --labels 500 --cost 0.4
+        labelwise forecast my-project --labels 500 --cost 0.4 --value 200
         labelwise forecast runs/demo/0e074047f3ee.db --labels 50 --labels 100 --target 0.95 --plot curve.svg
     """
     from labelwise.bench.outlook import as_json as plain
@@ -55,7 +59,7 @@ def forecast_command(
 
     if plot is not None and plot.suffix.lower() != ".svg":
         raise InputError(f"--plot must end in .svg; it is {plot.name!r}.")
-    told = outlook(_state(path), part=measure, more=labels or (), target=target, price=cost)
+    told = outlook(_state(path), part=measure, more=labels or (), target=target, price=cost, value=value)
     if plot is not None:
         from labelwise.bench.report.forecast import curve
 

@@ -85,7 +85,9 @@ def stop_rows(told: Sequence[Advice]) -> list[tuple[str, str, str, str, str]]:
         )
         for one in told
     ]
-    return [*rows, ("expected gain < cost", "–", "–", "–", "see labelwise forecast")] if rows else []
+    return (
+        [*rows, ("expected gain < cost", "–", "–", "–", "labelwise forecast --cost --value")] if rows else []
+    )
 
 
 def gain_of(project: Project, progress: Progress | None = None) -> dict[str, Any]:
