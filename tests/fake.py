@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from labelwise.data.base import ArrayDataset, Labelled, Task
+from labelwise.data.base import ArrayDataset, Labelled
+from labelwise.data.task import Task
 from labelwise.seeds import generator
 from labelwise.signals import Needs, Signals
 

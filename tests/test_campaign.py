@@ -10,7 +10,8 @@ import pytest
 import fake
 from labelwise import make
 from labelwise.campaign import Campaign, Plan
-from labelwise.data.base import NOBODY, ArrayDataset, Labelled, Shifted, Task
+from labelwise.data.base import NOBODY, ArrayDataset, Labelled
+from labelwise.data.task import Shifted, Task
 from labelwise.describing import describe, differences
 from labelwise.errors import BadAnswer, Conflict, EmptyPool, InputError, MissingSignal
 from labelwise.events import Answered, to_dict

@@ -17,7 +17,8 @@ import fake
 from labelwise import make
 from labelwise.bench.spec import Spec, read_bench, read_spec
 from labelwise.campaign import Campaign, Plan
-from labelwise.data.base import NOBODY, ArrayDataset, Labelled, Task
+from labelwise.data.base import NOBODY, ArrayDataset, Labelled
+from labelwise.data.task import Task
 from labelwise.errors import BadAnswer, InputError
 from labelwise.events import Answered, replay
 from labelwise.oracle import Answer

@@ -193,7 +193,7 @@ def test_law_c_noise_does_not_depend_on_the_order_of_asking():
 def test_law_i_ids_never_enter_a_strategy_as_rows():
     """A pool whose ids start at 1,000: rows 0..n-1 must come back as ids 1000..."""
     base = fake.task(n=1200)
-    from labelwise.data.base import Task
+    from labelwise.data.task import Task
 
     task = Task(base.name, base.data, base.classes, base.pool[1000:], base.validation, base.test)
     campaign = Campaign(

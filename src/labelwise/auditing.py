@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data.base import Task
+from labelwise.data.task import Task
 from labelwise.events import Asked, State
 from labelwise.functional.audit import Audited, audit_count
 from labelwise.models.base import Predictor, Progress, Recipe

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from labelwise.auditing import NO_PICKS, Picks, picks
 from labelwise.checks import check_count
-from labelwise.data.base import Labelled, Task
+from labelwise.data.base import Labelled
+from labelwise.data.task import Task
 from labelwise.describing import describe, plain
 from labelwise.errors import BadAnswer, Conflict, InputError
 from labelwise.events import Asked, Event, Fitted, Opened, Plan, State, replay

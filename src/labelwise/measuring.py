@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data.base import Dataset, Labelled, Task
+from labelwise.data.base import Dataset, Labelled
+from labelwise.data.task import Task
 from labelwise.events import State
 from labelwise.functional.contribution import MOST_EXACT, contribution
 from labelwise.functional.metrics import measure

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.data.base import Task
+from labelwise.data.task import Task
 from labelwise.describing import describe, differences
 from labelwise.errors import InputError
 from labelwise.events import Opened, Plan

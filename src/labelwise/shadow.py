@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.auditing import audit_order, fitted_rounds
-from labelwise.data.base import Labelled, Task
+from labelwise.data.base import Labelled
+from labelwise.data.task import Task
 from labelwise.errors import InputError
 from labelwise.events import State
 from labelwise.functional.audit import Gain, draws, gain

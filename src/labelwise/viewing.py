@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data.base import Labelled, Task
+from labelwise.data.base import Labelled
+from labelwise.data.task import Task
 from labelwise.models.base import Predictor, Progress
 from labelwise.signals import Needs, Signals, View
 

@@ -23,7 +23,8 @@ from labelwise.bench.report.samples import png
 from labelwise.bench.report.svg import GREY, PALETTE, colours
 from labelwise.bench.results import Run
 from labelwise.bench.settings import group
-from labelwise.data.base import ArrayDataset, Labelled, Task
+from labelwise.data.base import ArrayDataset, Labelled
+from labelwise.data.task import Task
 from labelwise.data.truth import Simulation
 from labelwise.errors import InputError
 from labelwise.functional.monitor import near_duplicates

@@ -28,7 +28,8 @@ from labelwise.bench.report.modalities import Modalities, modalities
 from labelwise.bench.report.noted import explained, number, weights
 from labelwise.bench.report.samples import pictured, png
 from labelwise.bench.results import Run
-from labelwise.data.base import ArrayDataset, Labelled, Task
+from labelwise.data.base import ArrayDataset, Labelled
+from labelwise.data.task import Task
 from labelwise.data.truth import Simulation
 from labelwise.seeds import generator
 

@@ -22,7 +22,8 @@ from labelwise.bench.report.phases import phases
 from labelwise.bench.report.policy import policy
 from labelwise.bench.report.samples import png
 from labelwise.bench.results import Run
-from labelwise.data.base import ArrayDataset, Labelled, Task
+from labelwise.data.base import ArrayDataset, Labelled
+from labelwise.data.task import Task
 from labelwise.data.truth import Simulation
 
 CURVE = (0.5, 0.6, 0.7, 0.8)

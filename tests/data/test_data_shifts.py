@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from itertools import pairwise
 
@@ -69,6 +70,9 @@ def test_all_shifts_are_those_that_fit_each_modality_at_five_severities():
     assert "missing" not in {s.kind for s in make("digits", shifts="all").task.shifts}  # of one modality
 
 
+@pytest.mark.skipif(
+    "LABELWISE_DATA" not in os.environ, reason="LABELWISE_DATA names no folder of real data sets"
+)
 def test_spectrograms_of_a_known_set_are_sounds():
     made = make("fsdd", shifts="all", shifts_size=10)
     assert {s.kind for s in made.task.shifts} == {"noise", "reverb", "clip", "zeros"}

@@ -13,7 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
 from labelwise.campaign import Campaign, Plan
-from labelwise.data.base import ArrayDataset, Labelled, Task
+from labelwise.data.base import ArrayDataset, Labelled
+from labelwise.data.task import Task
 from labelwise.errors import InputError, MissingSignal
 from labelwise.models import make
 from labelwise.models.base import Predictor, Recipe

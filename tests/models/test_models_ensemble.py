@@ -11,7 +11,8 @@ from sklearn.ensemble import RandomForestClassifier
 
 from labelwise.bench.spec import read_spec
 from labelwise.campaign import Campaign
-from labelwise.data.base import ArrayDataset, Labelled, Task
+from labelwise.data.base import ArrayDataset, Labelled
+from labelwise.data.task import Task
 from labelwise.describing import describe
 from labelwise.errors import InputError, MissingSignal, UnknownName
 from labelwise.events import Plan

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from labelwise import Campaign, Plan
 from labelwise import make as make_strategy
-from labelwise.data.base import ArrayDataset, Labelled, Task
+from labelwise.data.base import ArrayDataset, Labelled
+from labelwise.data.task import Task
 from labelwise.errors import InputError, MissingSignal
 from labelwise.functional.batches.active_ft import active_ft
 from labelwise.models import encoders, finetune, make, prepared

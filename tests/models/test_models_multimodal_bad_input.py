@@ -7,7 +7,8 @@ from multimodal_data import ALL, SMALL, fit, some, told
 from numpy.testing import assert_allclose, assert_array_equal
 
 from labelwise import Campaign, Plan, make, models
-from labelwise.data.base import ArrayDataset, Labelled, Task
+from labelwise.data.base import ArrayDataset, Labelled
+from labelwise.data.task import Task
 from labelwise.errors import InputError, ShapeError
 from labelwise.models.multimodal.recipe import MultimodalRecipe
 from labelwise.oracle import SimulatedOracle

@@ -11,7 +11,8 @@ from multimodal_data import RULES, SMALL, fit, holes, some, told
 from numpy.testing import assert_allclose, assert_array_equal
 
 from labelwise import Campaign, Plan
-from labelwise.data.base import ArrayDataset, Labelled, Task
+from labelwise.data.base import ArrayDataset, Labelled
+from labelwise.data.task import Task
 from labelwise.errors import InputError
 from labelwise.functional.contribution import contribution
 from labelwise.models.multimodal.recipe import MultimodalRecipe
@@ -69,7 +70,7 @@ def test_more_than_ten_modalities_have_too_many_coalitions_and_are_measured_with
     campaign = Campaign(task, recipe, Listens(), MemoryStore(), Plan(start=4, batch=4, budget=4))
     run(campaign, y)
     assert campaign.state.fits[-1].validation["accuracy"] >= 0
-    assert campaign.state.fits[-1].analysis == {}
+    assert set(campaign.state.fits[-1].analysis) == {"watched"}  # of the pool, without labels
 
 
 class Listens(Strategy):
@@ -107,12 +108,13 @@ def test_a_campaign_keeps_what_each_modality_contributes_away_from_strategies(te
     s = campaign.fit().infer(data, part.ids, frozenset({"coalitions", "modal_probs", "present"}))
     fits = campaign.state.fits
     wanted = contribution(s.coalitions, s.modal_probs, part.y, s.present)
-    assert fits[-1].analysis == {**wanted, "modalities": ["sound", "shape", "table"]}
+    measured = {name: value for name, value in fits[-1].analysis.items() if name != "watched"}
+    assert measured == {**wanted, "modalities": ["sound", "shape", "table"]}
     right = (s.coalitions.argmax(2) == part.y[:, None]).mean(axis=0)
     assert_allclose(sum(fits[-1].analysis["shapley"]), right[-1] - right[0], atol=1e-12)
     assert len(fits[-1].analysis["by class"]) == 3
     # nothing of it within a strategy's reach
-    words = {"analysis", "shapley", "dispersion", "coalitions", "by class", "contribution"}
+    words = {"analysis", "watched", "shapley", "dispersion", "coalitions", "by class", "contribution"}
     views = [one for one in campaign.strategy.heard if not isinstance(one, Outcome)]
     outcomes = [one for one in campaign.strategy.heard if isinstance(one, Outcome)]
     assert views and outcomes

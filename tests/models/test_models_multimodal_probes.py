@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
 from labelwise import Campaign, Plan, make
-from labelwise.data.base import ArrayDataset, Labelled, Task
+from labelwise.data.base import ArrayDataset, Labelled
+from labelwise.data.task import Task
 from labelwise.models.draws import dropout_layers
 from labelwise.models.multimodal.network import Branch, Joint, MultimodalNetwork, Read
 from labelwise.models.multimodal.recipe import MultimodalRecipe

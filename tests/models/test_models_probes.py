@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from torch import nn
 
 from labelwise.campaign import Campaign
-from labelwise.data.base import ArrayDataset, Task
+from labelwise.data.base import ArrayDataset
+from labelwise.data.task import Task
 from labelwise.errors import TrainingError
 from labelwise.events import Plan
 from labelwise.models import make, probes

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from labelwise import models
 from labelwise.cli import drift as face
 from labelwise.cli.drift_page import check_report
-from labelwise.data.base import ArrayDataset, Labelled, Task
+from labelwise.data.base import ArrayDataset, Labelled
+from labelwise.data.task import Task
 from labelwise.errors import InputError, ShapeError, UnknownName
 from labelwise.project.drift import Drift, drift, drift_between
 from labelwise.project.drift.newcomers import newcomers

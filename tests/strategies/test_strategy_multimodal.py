@@ -6,7 +6,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from functional.golden_numbers import cases
 from labelwise import Campaign, Plan, make, select
-from labelwise.data.base import ArrayDataset, Labelled, Task
+from labelwise.data.base import ArrayDataset, Labelled
+from labelwise.data.task import Task
 from labelwise.errors import InputError, ShapeError, UnknownName
 from labelwise.functional.batches import kmeans_pp
 from labelwise.oracle import SimulatedOracle

@@ -18,7 +18,7 @@ from labelwise.bench.results import Run
 from labelwise.bench.settings import Group
 from labelwise.bench.words import count, listed, percent
 from labelwise.campaign import Campaign
-from labelwise.data.base import Task
+from labelwise.data.task import Task
 from labelwise.data.truth import Simulation
 from labelwise.errors import InputError, LabelwiseError
 from labelwise.events import Fitted

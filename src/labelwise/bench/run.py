@@ -16,7 +16,7 @@ from labelwise.bench.places import FILES, digests, named, placed
 from labelwise.bench.results import Run
 from labelwise.bench.spec import Spec
 from labelwise.campaign import Campaign, describe
-from labelwise.data.base import Task
+from labelwise.data.task import Task
 from labelwise.errors import Conflict, InputError
 from labelwise.events import Opened
 from labelwise.models.base import Recipe

@@ -8,12 +8,13 @@ from typing import Any
 
 from labelwise.checks import check_name
 from labelwise.data.audio import audio_folder, log_mel, read_audio
-from labelwise.data.base import ArrayDataset, Dataset, Labelled, Task
+from labelwise.data.base import ArrayDataset, Dataset, Labelled
 from labelwise.data.columns import Columns
 from labelwise.data.download import PUBLIC, DownloadError, download
 from labelwise.data.files import read_idx, read_npz, read_table
 from labelwise.data.own import Source, folder_task, image_folder
 from labelwise.data.tables import table_simulation, table_task
+from labelwise.data.task import Task
 from labelwise.data.truth import Simulation
 from labelwise.data.weakening import corrupted, missing
 from labelwise.errors import InputError, did_you_mean

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from labelwise.checks import Array, check_count, check_name
-from labelwise.data.base import SEVEREST
+from labelwise.data.task import SEVEREST
 from labelwise.errors import InputError
 
 Form = Literal["image", "frames", "waveform", "spectrogram", "signal", "table", "text", "other"]

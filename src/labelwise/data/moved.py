@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array, check_number
-from labelwise.data.base import Dataset, Ids, Labelled, Over, Shifted
+from labelwise.data.base import Dataset, Ids, Labelled, Over
 from labelwise.data.shaping import Shape
 from labelwise.data.shifts import part_to_shift, shifted
 from labelwise.data.splits import Samples, build
+from labelwise.data.task import Shifted
 from labelwise.data.truth import Simulation
 from labelwise.data.weakening import weakened
 from labelwise.errors import InputError

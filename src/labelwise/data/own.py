@@ -11,13 +11,14 @@ from typing import Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data.base import NOBODY, ArrayDataset, Dataset, Ids, Labelled, Task
+from labelwise.data.base import NOBODY, ArrayDataset, Dataset, Ids, Labelled
 from labelwise.data.columns import Columns
 from labelwise.data.draws import carve
 from labelwise.data.files import Root
 from labelwise.data.images import SUFFIXES, Progress, decode_files
 from labelwise.data.shaping import Shape, shaped
 from labelwise.data.splits import TEST, TRAIN, UNUSED, Samples, build
+from labelwise.data.task import Task
 from labelwise.data.truth import Simulation
 from labelwise.errors import EmptyPool, InputError
 from labelwise.seeds import generator

@@ -10,10 +10,11 @@ from typing import Any, Literal, Required, TypedDict, get_args
 import numpy as np
 
 from labelwise.checks import Array, check_count, check_name, frozen
-from labelwise.data.base import SEVEREST, Ids, Labelled, Over, Shifted, Task
+from labelwise.data.base import Ids, Labelled, Over
 from labelwise.data.corruption import Missing
 from labelwise.data.draws import stratified
 from labelwise.data.kinds import KINDS, Kind, amount_of, fits, form_of
+from labelwise.data.task import SEVEREST, Shifted, Task
 from labelwise.data.truth import Simulation
 from labelwise.data.weakening import check_modality, held, measured, worsened
 from labelwise.errors import InputError, did_you_mean

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array, as_labels, check_count, check_name
-from labelwise.data.base import NOBODY, ArrayDataset, Dataset, Gathered, Ids, Labelled, Task
+from labelwise.data.base import NOBODY, ArrayDataset, Dataset, Gathered, Ids, Labelled
 from labelwise.data.draws import (
     Initial,
     carve,
@@ -22,6 +22,7 @@ from labelwise.data.draws import (
     stratified,
 )
 from labelwise.data.shifts import SHIFTED, Shift, shifted
+from labelwise.data.task import Task
 from labelwise.data.truth import Simulation
 from labelwise.data.weakening import Corruption, Part, weakened
 from labelwise.errors import InputError

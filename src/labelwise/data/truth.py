@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import as_labels, check_name, check_shape, frozen
-from labelwise.data.base import NOBODY, Task
+from labelwise.data.base import NOBODY
+from labelwise.data.task import Task
 from labelwise.errors import InputError
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array, check_name, check_number
-from labelwise.data.base import Dataset, Ids, Task
+from labelwise.data.base import Dataset, Ids
 from labelwise.data.corruption import Corrupted, Missing
 from labelwise.data.kinds import KINDS, Form, Kind, amount_of, fits, form_of
+from labelwise.data.task import Task
 from labelwise.data.truth import Simulation
 from labelwise.errors import InputError, did_you_mean
 from labelwise.seeds import derived_seed, generator

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelwise.checks import check_name
-from labelwise.data.base import Task
+from labelwise.data.task import Task
 from labelwise.errors import InputError, did_you_mean
 from labelwise.models.base import Prepares, Progress, Recipe
 

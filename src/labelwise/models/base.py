@@ -9,7 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data.base import Dataset, Labelled, Task
+from labelwise.data.base import Dataset, Labelled
+from labelwise.data.task import Task
 from labelwise.signals import Needs, Signals
 
 Ids = NDArray[np.int64]

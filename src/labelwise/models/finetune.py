@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from labelwise.checks import as_ids, check_count
-from labelwise.data.base import Dataset, Labelled, Task
+from labelwise.data.base import Dataset, Labelled
+from labelwise.data.task import Task
 from labelwise.errors import InputError, did_you_mean
 from labelwise.models import networks
 from labelwise.models.answering import TorchPredictor, as_tensor, preparation

@@ -30,7 +30,7 @@ from labelwise.store.base import Store
 
 if TYPE_CHECKING:
     from labelwise.campaign import Campaign
-    from labelwise.data.base import Task
+    from labelwise.data.task import Task
     from labelwise.strategies.base import Strategy
 
 STORE = "campaign.db"

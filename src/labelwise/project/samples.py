@@ -13,7 +13,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from labelwise.checks import Array
-from labelwise.data.base import NOBODY, ArrayDataset, Dataset, Labelled, Task
+from labelwise.data.base import NOBODY, ArrayDataset, Dataset, Labelled
+from labelwise.data.task import Task
 from labelwise.errors import CorruptStore, InputError
 from labelwise.project.disk import disk_error, sha256_of, sync_folder, whole_file
 from labelwise.project.sheet import read_lines, write_rows

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data.base import NOBODY, Ids, Labelled, Task
+from labelwise.data.base import NOBODY, Ids, Labelled
+from labelwise.data.task import Task
 from labelwise.errors import InputError
 from labelwise.models.base import Predictor, Recipe
 from labelwise.seeds import generator

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from labelwise.checks import check_count, check_number
-from labelwise.data.base import Dataset, Ids, Labelled, Task
+from labelwise.data.base import Dataset, Ids, Labelled
+from labelwise.data.task import Task
 from labelwise.errors import InputError
 from labelwise.functional.drift import DRAWS, WeightedRisk, labels_for, weighted_risk, width_of
 from labelwise.functional.shift import domain_ratios

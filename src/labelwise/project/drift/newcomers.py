@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import Array
-from labelwise.data.base import ArrayDataset, Dataset, Ids, Task
+from labelwise.data.base import ArrayDataset, Dataset, Ids
 from labelwise.data.columns import numbers_of
 from labelwise.data.draws import standardise
 from labelwise.data.files import Root, read_table
 from labelwise.data.own import blame, decoded_images, listing
 from labelwise.data.tables import table_task
+from labelwise.data.task import Task
 from labelwise.errors import InputError
 from labelwise.project.folder import Progress, Project
 
