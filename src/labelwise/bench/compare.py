@@ -7,29 +7,47 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelwise.bench.findings import Comparison, Crossing, Pair, Point, Reach, Setting, Summary
+from labelwise.bench.findings import (
+    Comparison,
+    Cost,
+    Crossing,
+    Full,
+    Pair,
+    Point,
+    Power,
+    Reach,
+    Setting,
+    Summary,
+)
 from labelwise.bench.names import REFERENCES, Cases
 from labelwise.bench.penalty import penalty
 from labelwise.bench.results import Run
 from labelwise.bench.settings import Group, RunCurve, curve_of, group
+from labelwise.bench.standing import standing
+from labelwise.bench.targets import (
+    accuracy_at,
+    common_target,
+    full_accuracy,
+    inside,
+    labels_needed,
+    shares,
+    targets_of,
+)
 from labelwise.bench.words import overall, spoken
 from labelwise.functional.curves import (
     Interval,
     aubc,
     aubc_quota,
     crossing_point,
-    labels_to_reach,
     mean_interval,
     paired_difference,
 )
+from labelwise.functional.ranking import detectable, holm
 
 __all__ = ["Comparison", "Setting", "compare"]
 
-# Accuracies that people name; a report shows the highest that were reached.
-ROUND_TARGETS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
 MEASURES = ("aubc", "final", "labels")
 ALPHA = 0.05
-ROUNDING = 1e-9  # a mean of equal accuracies may be a little less than each
 LEAST_SEEDS = 3  # two seeds that happen to differ by the same amount would make p = 0
 
 
@@ -44,18 +62,18 @@ def compare(runs: Iterable[Run], cases: Cases | None = None) -> Comparison:
         InputError: no runs, or none that was measured.
     """
     groups = group(runs, cases)
-    settings = tuple(spoken(_setting(one)) for one in groups)
-    return Comparison(overall(settings), settings, groups, penalty(settings))
+    settings = tuple(spoken(_setting(one, full_accuracy(one, groups))) for one in groups)
+    return Comparison(overall(settings), settings, groups, penalty(settings), standing(settings))
 
 
-def _setting(found: Group) -> Setting:
+def _setting(found: Group, full: Full | None) -> Setting:
     part, span = found.part, found.span
     curves = {name: [curve_of(run, part) for run in runs] for name, runs in found.compared.items()}
     areas = {name: [_area(curve, span) for curve in mine] for name, mine in curves.items()}
     order = sorted(curves, key=lambda name: (-float(np.mean(areas[name])), name))
     reference = next((name for name in REFERENCES if name in curves), order[-1])
-    named, relative = _targets(curves, order[0], span)
-    target = _common_target(curves, {order[0], reference}, (*named, *relative), span)
+    named, relative = targets_of(curves, order[0], span)
+    target = common_target(curves, {order[0], reference}, (*named, *relative), span)
     shown = sorted({*named[-2:], *relative, *([] if target is None else [target])})
     summaries = []
     for name in order:
@@ -63,8 +81,12 @@ def _setting(found: Group) -> Setting:
         summaries.append(_summary(name, everything, curves[name], areas[name], found, shown))
     values = {
         "aubc": {name: _by_seed(curves[name], areas[name]) for name in order},
-        "final": {name: _by_seed(curves[name], [_at(c, span[1]) for c in curves[name]]) for name in order},
-        "labels": {} if target is None else {name: _needed(curves[name], target, span) for name in order},
+        "final": {
+            name: _by_seed(curves[name], [accuracy_at(c, span[1]) for c in curves[name]]) for name in order
+        },
+        "labels": {}
+        if target is None
+        else {name: labels_needed(curves[name], target, span) for name in order},
     }
     pairs: list[Pair] = []
     for measure in MEASURES:
@@ -92,61 +114,14 @@ def _setting(found: Group) -> Setting:
     crossings = tuple(_crossing(name, reference, curves, span) for name in order if name != reference)
     return Setting(
         found.key, found.title, found.shared, part, span, found.preliminary, found.caveats, tuple(summaries),
-        reference, target, tuple(pairs), bold, crossings,
+        reference, target, tuple(pairs), bold, crossings, full, shares(curves, reference, span, full),
+        _costs(summaries, pairs, reference), _power(pairs, reference),
     )  # fmt: skip
 
 
-def _at(curve: RunCurve, labels: float) -> float:
-    return float(np.interp(labels, curve.labels, curve.accuracy))
-
-
-def _inside(curve: RunCurve, span: tuple[int, int]) -> tuple[list[int], list[float]]:
-    """Return the part of a curve within the span, its ends interpolated where no fit lies there."""
-    labels = sorted({span[0], span[1], *(n for n in curve.labels if span[0] < n < span[1])})
-    return labels, [_at(curve, n) for n in labels]
-
-
 def _area(curve: RunCurve, span: tuple[int, int]) -> float:
-    labels, accuracy = _inside(curve, span)
+    labels, accuracy = inside(curve, span)
     return aubc(labels, accuracy)
-
-
-def _targets(
-    curves: Mapping[str, Sequence[RunCurve]], best: str, span: tuple[int, int]
-) -> tuple[list[float], list[float]]:
-    """Return the accuracies that the best strategy's mean reaches and did not start with: round ones, and another.
-
-    The other is 90 % of the best final accuracy, where no round number lies beside it: a task that ends at 0.4 needs a
-    target, too.
-    """
-    start = float(np.mean([_at(curve, span[0]) for curve in curves[best]]))
-    end = float(np.mean([_at(curve, span[1]) for curve in curves[best]])) + ROUNDING
-    named = [target for target in ROUND_TARGETS if start < target <= end]
-    relative = round(
-        0.9 * max(float(np.mean([_at(c, span[1]) for c in mine])) for mine in curves.values()), 3
-    )
-    lonely = start < relative <= end and all(abs(relative - target) > 0.06 for target in named)
-    return named, [relative] if lonely else []
-
-
-def _needed(curves: Sequence[RunCurve], target: float, span: tuple[int, int]) -> dict[int, float]:
-    """Return seed -> labels needed, for the runs that reached the target within the span."""
-    found = {}
-    for curve in curves:
-        needed = labels_to_reach(*_inside(curve, span), target)
-        if needed is not None:
-            found[curve.seed] = float(needed)
-    return found
-
-
-def _common_target(
-    curves: Mapping[str, Sequence[RunCurve]], names: set[str], targets: Sequence[float], span: tuple[int, int]
-) -> float | None:
-    """Return the highest target that every run of some strategies reached."""
-    for target in sorted(targets, reverse=True):
-        if all(len(_needed(curves[name], target, span)) == len(curves[name]) for name in names):
-            return target
-    return None
 
 
 def _summary(
@@ -158,18 +133,18 @@ def _summary(
     targets: Sequence[float],
 ) -> Summary:
     span = found.span
-    grid = sorted({n for curve in curves for n in _inside(curve, span)[0]})
+    grid = sorted({n for curve in curves for n in inside(curve, span)[0]})
     points = []
     for n in grid:
-        at = mean_interval([_at(curve, n) for curve in curves])
+        at = mean_interval([accuracy_at(curve, n) for curve in curves])
         points.append(Point(n, at.mean, at.low, at.high, at.n))
     reach = []
     for target in targets:
-        needed = _needed(curves, target, span)
+        needed = labels_needed(curves, target, span)
         mean = mean_interval(list(needed.values())) if len(needed) == len(curves) else None
         reach.append(Reach(target, len(needed), len(curves), mean))
     seconds, ratio = _timing(found.compared[name])
-    finals = [_at(curve, span[1]) for curve in curves]
+    finals = [accuracy_at(curve, span[1]) for curve in curves]
     return Summary(
         name,
         tuple(curve.seed for curve in curves),
@@ -183,6 +158,7 @@ def _summary(
         tuple(reach),
         seconds,
         ratio,
+        tuple(areas),
     )
 
 
@@ -202,6 +178,31 @@ def _timing(runs: Sequence[Run]) -> tuple[dict[str, float], float | None]:
     if not fitting:
         return seconds, None
     return seconds, sum(s.get("infer", 0.0) + s["propose"] for s in asked) / fitting
+
+
+def _costs(summaries: Sequence[Summary], pairs: Sequence[Pair], reference: str) -> tuple[Cost, ...]:
+    """Return what choosing costs beyond the reference's, and per point of area where the gain is clear."""
+    theirs = next(s.choosing for s in summaries if s.name == reference)
+    gains = {p.strategy: p for p in pairs if (p.against, p.measure) == (reference, "aubc")}
+    made = []
+    for summary in summaries:
+        pair = gains.get(summary.name)
+        if pair is not None and theirs is not None and summary.choosing is not None:
+            extra = summary.choosing - theirs
+            worth = pair.clear and pair.mean > 0
+            made.append(Cost(summary.name, extra, pair.mean, extra / (100 * pair.mean) if worth else None))
+    return tuple(made)
+
+
+def _power(pairs: Sequence[Pair], reference: str) -> Power | None:
+    """Return the difference of areas that the median strategy's seeds can show; None where none has three seeds."""
+    sizes = []
+    for pair in pairs:
+        if (pair.against, pair.measure) == (reference, "aubc") and len(pair.seeds) >= LEAST_SEEDS:
+            deviation = float(np.std(pair.values, ddof=1))
+            if deviation > 0:
+                sizes.append(Power(detectable(deviation, len(pair.seeds)), len(pair.seeds), pair.strategy))
+    return sorted(sizes, key=lambda one: one.difference)[(len(sizes) - 1) // 2] if sizes else None
 
 
 def _papers_area(curves: Sequence[RunCurve], found: Group) -> Interval | None:
@@ -246,17 +247,10 @@ def _excludes_zero(pair: Pair) -> bool:
 
 
 def _holm(pairs: Sequence[Pair]) -> list[Pair]:
-    """Return the pairs with p corrected for how many were looked at, and whether each is clear.
-
-    Source:
-        Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure".
-    """
-    tested = sorted((p.bootstrap.p, p.strategy) for p in pairs if p.bootstrap.p is not None)
-    corrected: dict[str, float] = {}
-    running = 0.0
-    for k, (p, strategy) in enumerate(tested):
-        running = max(running, min(1.0, (len(tested) - k) * p))
-        corrected[strategy] = running
+    """Return the pairs with p corrected for how many were looked at, and whether each is clear."""
+    tested = [pair for pair in pairs if pair.bootstrap.p is not None]
+    p_values = holm(np.array([pair.bootstrap.p for pair in tested], dtype=float)).tolist()
+    corrected = {pair.strategy: p for pair, p in zip(tested, p_values, strict=True)}
     made = []
     for pair in pairs:
         p_holm = corrected.get(pair.strategy)
@@ -279,6 +273,8 @@ def _crossing(
 ) -> Crossing:
     """Return where the reference's mean curve overtakes the strategy's."""
     both = (strategy, reference)
-    grid = sorted({n for name in both for curve in curves[name] for n in _inside(curve, span)[0]})
-    means = [[float(np.mean([_at(curve, n) for curve in curves[name]])) for n in grid] for name in both]
+    grid = sorted({n for name in both for curve in curves[name] for n in inside(curve, span)[0]})
+    means = [
+        [float(np.mean([accuracy_at(curve, n) for curve in curves[name]])) for n in grid] for name in both
+    ]
     return Crossing(strategy, reference, crossing_point(grid, means[0], means[1]))

@@ -8,6 +8,7 @@ from typing import Any
 
 from labelwise.bench.settings import Group, RunCurve
 from labelwise.functional.curves import Difference, Interval
+from labelwise.functional.ranking import Friedman
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Summary:
         reach: labels needed for each target of the setting.
         seconds: mean seconds a round by phase.
         scoring_ratio: (infer + propose) / fit over all rounds that asked; None where nothing was timed.
+        areas: the area of each compared run, in the order of `seeds`.
     """
 
     name: str
@@ -70,6 +72,14 @@ class Summary:
     reach: tuple[Reach, ...]
     seconds: Mapping[str, float]
     scoring_ratio: float | None
+    areas: tuple[float, ...]
+
+    @property
+    def choosing(self) -> float | None:
+        """Mean seconds a round of all but fitting and measuring: infer, propose, learn; None where none was timed."""
+        if "propose" not in self.seconds:
+            return None
+        return sum(seconds for phase, seconds in self.seconds.items() if phase not in ("fit", "measure"))
 
 
 @dataclass(frozen=True)
@@ -119,6 +129,73 @@ class Crossing:
 
 
 @dataclass(frozen=True)
+class Full:
+    """The accuracy with every label of the pool.
+
+    Attributes:
+        accuracy: in [0, 1].
+        runs: how many runs with every label measured it; 0: none did, and it is the setting's best mean final accuracy.
+    """
+
+    accuracy: float
+    runs: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many labels a strategy needed for a share of the full accuracy.
+
+    Attributes:
+        share: of the full accuracy, e.g. 0.95.
+        target: the accuracy that this is.
+        strategy: its name.
+        reached, of: runs that reached it, and runs in all.
+        labels: mean with its interval; None where not all runs reached it.
+        ratio: labels over those of the reference, geometric mean over paired seeds with its interval; None where a
+            run of either did not get there, and of the reference itself.
+        at_most: what that ratio is at most, where only runs of the reference did not get there.
+    """
+
+    share: float
+    target: float
+    strategy: str
+    reached: int
+    of: int
+    labels: Interval | None
+    ratio: Interval | None
+    at_most: float | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a strategy's choosing costs, against the reference's.
+
+    Attributes:
+        strategy: its name.
+        extra: more seconds a round of choosing (all but fitting and measuring); may be negative.
+        gain: mean paired difference of AUBC, as a share.
+        per_point: extra seconds a round for each percentage point of AUBC; None unless the strategy is clearly better.
+    """
+
+    strategy: str
+    extra: float
+    gain: float
+    per_point: float | None
+
+
+@dataclass(frozen=True)
+class Power:
+    """The smallest true difference of AUBC, as a share, that a paired t-test (5 %) with so many seeds finds 4 times in 5.
+
+    That of the median strategy, by how far its differences from the reference spread.
+    """
+
+    difference: float
+    seeds: int
+    strategy: str
+
+
+@dataclass(frozen=True)
 class Setting:
     """One task, recipe, plan and oracle, and every strategy that was run on it.
 
@@ -131,6 +208,10 @@ class Setting:
         pairs: every strategy against the reference, and the best against the second, in every measure.
         bold: measure -> the best strategy if it is clearly better than the second, else None.
         crossings: where the reference overtakes each strategy.
+        full: the accuracy with every label; None where the setting is one fit.
+        shares: labels needed for 90, 95 and 99 % of it, and their ratio to the reference's.
+        costs: of choosing, for each strategy that was timed and compared with the reference.
+        power: how small a difference these seeds can show; None with fewer than three, or where none differ.
         verdict: "better", "none", "worse", "untested" (one seed) or "alone" (one strategy).
         headline: the finding in one sentence.
         detail: what must be said beside it.
@@ -149,6 +230,10 @@ class Setting:
     pairs: tuple[Pair, ...]
     bold: Mapping[str, str | None]
     crossings: tuple[Crossing, ...]
+    full: Full | None = None
+    shares: tuple[Share, ...] = ()
+    costs: tuple[Cost, ...] = ()
+    power: Power | None = None
     verdict: str = ""
     headline: str = ""
     detail: tuple[str, ...] = ()
@@ -185,13 +270,44 @@ class Penalty:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Where strategies stand over settings: ranks of their mean areas, and at how many settings one beats another.
+
+    Attributes:
+        names: A strategies, best mean rank first.
+        ranks: (A,) mean rank, 1 being the best.
+        settings: titles of the N settings that were counted, all of which have all the strategies.
+        left_out: strategies that have three seeds in some setting, but not in each of these.
+        friedman: the test that all rank alike.
+        difference: how far apart two mean ranks must be to differ (Nemenyi, 5 %).
+        alike: groups in which no two do, as places in `names`.
+        wins: (A, A) settings at which the row is clearly better than the column; the transpose counts losses.
+        ties: (A, A) settings at which they were compared and neither is.
+    """
+
+    names: tuple[str, ...]
+    ranks: tuple[float, ...]
+    settings: tuple[str, ...]
+    left_out: tuple[str, ...]
+    friedman: Friedman
+    difference: float
+    alike: tuple[tuple[int, ...], ...]
+    wins: tuple[tuple[int, ...], ...]
+    ties: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """What the runs of a report show: one sentence, every setting, and who beats whom (None with too few runs)."""
+    """What the runs of a report show: one sentence, every setting, and who beats whom (None with too few runs).
+
+    `standing`, too, is None with too few runs: it needs three settings that share three strategies.
+    """
 
     headline: str
     settings: tuple[Setting, ...]
     groups: tuple[Group, ...] = field(repr=False, compare=False)
     penalty: Penalty | None = None
+    standing: Standing | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON values."""
@@ -199,4 +315,5 @@ class Comparison:
             "headline": self.headline,
             "settings": [asdict(setting) for setting in self.settings],
             "penalty": None if self.penalty is None else asdict(self.penalty),
+            "standing": None if self.standing is None else asdict(self.standing),
         }

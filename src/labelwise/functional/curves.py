@@ -183,7 +183,7 @@ def paired_difference(a: Any, b: Any, seed: int = 0, resamples: int = 10_000) ->
         return Difference(float(d[0]), None, None, None, 1)
     draws = generator(seed, "paired_difference").integers(n, size=(check_count(resamples, "resamples", 1), n))
     low, high = np.quantile(d[draws].mean(axis=1), [0.025, 0.975])
-    return Difference(float(d.mean()), float(low), float(high), _t_test(d), n)
+    return Difference(float(d.mean()), float(low), float(high), t_test(d), n)
 
 
 def penalty_matrix(
@@ -236,7 +236,7 @@ def penalty_matrix(
                     pairs = setting[i, :, point] - setting[j, :, point]
                     pairs = pairs[~np.isnan(pairs)][:5]
                     if i != j and pairs.size > 1 and pairs.mean() > 0:
-                        total[i, j] += (_t_test(pairs) < alpha) / len(points)
+                        total[i, j] += (t_test(pairs) < alpha) / len(points)
     return total
 
 
@@ -253,7 +253,7 @@ def win_counts(accuracy: Any) -> NDArray[np.int64]:
     return np.asarray((mean[:, :, None] > mean[:, None, :]).sum(axis=(0, 3)), np.int64)
 
 
-def _t_test(d: NDArray[np.float64]) -> float:
+def t_test(d: NDArray[np.float64]) -> float:
     """Return the two-sided p of Student's t-test that differences, (n,) with n >= 2, have mean 0."""
     from scipy.special import stdtr
 
