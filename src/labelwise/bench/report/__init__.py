@@ -227,6 +227,7 @@ def _html(values: dict[str, Any]) -> str:
         "forecast.html.j2",
         "audit.html.j2",
         "stopping.html.j2",
+        "standing.html.j2",
     )
     environment = Environment(
         loader=DictLoader({part: (folder / part).read_text(encoding="utf-8") for part in parts}),

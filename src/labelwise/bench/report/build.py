@@ -11,7 +11,7 @@ from labelwise.bench.findings import Comparison, Setting
 from labelwise.bench.latent import Latents
 from labelwise.bench.names import flat, strategy_label
 from labelwise.bench.places import BANK, named
-from labelwise.bench.report import figures, tables
+from labelwise.bench.report import figures, standing, tables
 from labelwise.bench.report.heats import penalties
 from labelwise.bench.report.scatter import latent_caption, latent_cards
 from labelwise.bench.report.svg import colours
@@ -88,6 +88,7 @@ def page(
         "overview": tables.papers(comparison.settings, palette) if several else None,
         "gaps": tables.gaps(comparison.settings) if several else None,
         "penalties": () if comparison.penalty is None else penalties(comparison.penalty),
+        "standing": standing.shown(comparison.standing, palette, "standing"),
         "made": made,
     }
 
@@ -127,6 +128,9 @@ def _setting(
         ),
         "curves_caption": _curves_caption(setting),
         "table": tables.results(setting, palette),
+        "shares": tables.shares(setting, palette),
+        "shares_title": tables.shares_title(setting),
+        "costs": tables.costs(setting, palette),
         "differences": [figure for figure in drawn if figure is not None],
         "differences_caption": _differences_caption(setting),
         "crossings": _crossings(setting),
@@ -160,6 +164,8 @@ def _curves_caption(setting: Setting) -> str:
         if setting.target is None
         else f" Dotted: {percent(setting.target)}, the accuracy that labels are counted to."
     )
+    if setting.full is not None and setting.full.runs:
+        dotted += f" Dashed: {percent(setting.full.accuracy)}, the accuracy with every label."
     grey = sum(s.name != "random" for s in setting.strategies) - 6
     thin = (
         f" {grey} more strategies are thin and grey; rest the pointer on one to read its name."

@@ -86,6 +86,9 @@ def learning_curves(
                 linestyle="-" if emphasised or len(at) < 3 else (0, (4, 2)),
             )  # fmt: skip
         means = [p.mean for s in setting.strategies for p in s.curve]
+        if setting.full is not None and setting.full.runs:
+            means.append(setting.full.accuracy)
+            ax.axhline(setting.full.accuracy, color=MUTED, linewidth=1, linestyle=(0, (6, 4)), zorder=1)
         size = max(max(means) - min(means), 0.01)
         bands = [v for s in loud for p in s.curve for v in (p.low, p.high) if v is not None]
         # Bands of a few seeds can be wider than everything else: they are cut where they would flatten the lines.

@@ -16,7 +16,7 @@ from labelwise.bench.findings import Comparison, Setting
 from labelwise.bench.latent import Latent, Latents
 from labelwise.bench.names import flat, strategy_label
 from labelwise.bench.paper import Printed
-from labelwise.bench.report import modal_files, robust_files, tables
+from labelwise.bench.report import modal_files, robust_files, standing, tables
 from labelwise.bench.report.heats import Heat, penalties
 from labelwise.bench.report.modalities import Modalities
 from labelwise.bench.report.printed import TITLE, Beside
@@ -170,6 +170,17 @@ def report_md(
         gap = tables.gaps(comparison.settings)
         if gap is not None:
             lines += [*_table(gap, head="setting"), "", gap.caption, ""]
+        if comparison.standing is not None:
+            table = standing.outcomes(comparison.standing, grey)
+            lines += [
+                f"## {standing.TITLE}",
+                "",
+                _text(standing.headline(comparison.standing)),
+                "",
+                *_table(table),
+                "",
+            ]
+            lines += [_text(standing.caption(comparison.standing)), "", _text(table.caption), ""]
     for setting in comparison.settings:
         lines += _setting(setting, grey, alone=len(comparison.settings) == 1)
         for title, told in (advised or {}).get(setting.key, {}).items():
@@ -196,7 +207,19 @@ def _setting(setting: Setting, grey: Mapping[str, str], *, alone: bool) -> list[
     for line in (*setting.detail, *setting.caveats):
         lines += [_text(line), ""]
     table = tables.results(setting, grey)
-    return [*lines, *_table(table), "", table.caption.replace("Small: half", "After ±: half"), ""]
+    lines += [*_table(table), "", table.caption.replace("Small: half", "After ±: half"), ""]
+    more = ((tables.shares_title(setting), tables.shares), (tables.COSTS, tables.costs))
+    for title, made in more:
+        if (told := made(setting, grey)) is not None:
+            lines += [
+                f"### {title}",
+                "",
+                *_table(told),
+                "",
+                _text(told.caption.replace("small:", "after it:")),
+                "",
+            ]
+    return lines
 
 
 def _advice(title: str, told: Mapping[str, Any]) -> list[str]:
