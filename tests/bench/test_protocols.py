@@ -24,7 +24,7 @@ SMOKE = "smoke"
 # Figures of a page cost more than the runs: of RL-MBA one each is drawn beside printed numbers, of six modalities, and
 # of policies that go on; of robust training one with bounds. The others are only compared.
 DRAWN = ("rl-mba/main", "rl-mba/modalities", "rl-mba/transfer", "mmdro/simulation")
-TOGETHER = ("rl-mba/", "mmdro/")
+TOGETHER = ("rl-mba/", "mmdro/", "core/")
 
 
 def scales(name):

@@ -12,12 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import IO, Any
 
 from labelwise.bench.results import read_run
 from labelwise.bench.run import run_file, spec_text
-from labelwise.bench.spec import Spec
+from labelwise.bench.spec import Spec, id_of
 from labelwise.errors import CorruptStore, InputError, StoreError
+
+KILLED = 3  # a run whose process was killed so often from outside has failed
 
 
 @dataclass
@@ -30,6 +33,7 @@ class Job:
     budget: int = 1
     phase: str = ""
     why: str = ""
+    kills: int = 0
     process: subprocess.Popen[str] | None = field(default=None, repr=False)
 
     @property
@@ -41,16 +45,22 @@ class Job:
 def is_finished(spec: Spec, folder: Path) -> bool:
     """Return True if the folder holds the finished run of this spec.
 
+    The file's own spec must be this one, to the last value: a file that was renamed, or put here from elsewhere, never
+    stands for a run that it is not.
+
     Raises:
-        StoreError: the run's file is damaged; delete it to run afresh.
+        StoreError: the run's file is damaged (delete it to run afresh), or holds another run.
     """
     path = run_file(folder, spec)
     if not path.exists():
         return False
     try:
-        return read_run(path).finished
+        run = read_run(path)
     except InputError:  # a store that was created but never opened
         return False
+    if (held := id_of(run.spec)) != spec.id:
+        raise StoreError(f"{path} holds another run, {held}. Move it away, or give it its own name again.")
+    return run.finished
 
 
 def launch(
@@ -61,11 +71,13 @@ def launch(
     notes: dict[str, Any] | None = None,
     cases: Mapping[str, Mapping[str, str]] | None = None,
     watch: Callable[[Sequence[Job]], None] | None = None,
+    until: float | None = None,
 ) -> list[Job]:
     """Run every spec that is not finished yet and return all jobs.
 
     Each run is a process of its own with one thread for BLAS and OpenMP (recipes set theirs from the spec). When this
-    process ends, however it ends, its runs notice that their standard input closed and stop; what they recorded stays.
+    process ends, however it ends, its runs notice that their standard input closed and stop; what they recorded stays. A run
+    whose process is killed from outside goes on in a new one, behind the others, up to three times.
 
     Args:
         specs: the runs.
@@ -74,6 +86,8 @@ def launch(
         notes: kept with each opening.
         cases: run id -> axis -> case of a protocol, kept with the opening, so that a report of the files alone has them.
         watch: told the jobs whenever one of them moves.
+        until: reading of `time.monotonic` after which no run is started; those that are running are finished, and the
+            others stay "waiting". None: no limit.
 
     Raises:
         InputError: jobs is less than 1.
@@ -104,13 +118,15 @@ def launch(
             with moved:
                 if job.status == "running":
                     job.status, job.why = "failed", "nobody could follow what it said"
+                if job.status == "waiting":
+                    waiting.append(job)
                 running.discard(index)
                 moved.notify_all()
 
     try:
         with moved:
-            while waiting or running:
-                while waiting and len(running) < jobs:
+            while running or (waiting and _is_before(until)):
+                while waiting and len(running) < jobs and _is_before(until):
                     job = waiting.popleft()
                     job.status = "running"
                     running.add(id(job))
@@ -130,6 +146,10 @@ def launch(
     if watch is not None:
         watch(everything)
     return everything
+
+
+def _is_before(until: float | None) -> bool:
+    return until is None or monotonic() < until
 
 
 def _run(job: Job, folder: Path, notes: dict[str, Any], moved: threading.Condition) -> None:
@@ -174,6 +194,8 @@ def _run(job: Job, folder: Path, notes: dict[str, Any], moved: threading.Conditi
             job.status = "done"
         elif code == 75:
             job.status, job.why = "busy", "another process is running it; the same command, later, reports it"
+        elif code < 0 and (kills := job.kills + 1) < KILLED:  # by a signal, such as that of a full memory
+            job.status, job.kills = "waiting", kills
         else:
             job.status = "failed"
             job.why = "".join(tail).strip() or f"the process ended with code {code}"

@@ -6,8 +6,8 @@ import hashlib
 import inspect
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from math import isfinite
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from labelwise.bench.axes import MINI, cases_of, chosen, combinations
-from labelwise.bench.paper import Printed, cell_of, read_paper
+from labelwise.bench.axes import MINI, Combination, cases_of, chosen, combinations
+from labelwise.bench.paper import Paper, Printed, cell_of, read_paper
 from labelwise.checks import check_name
 from labelwise.data import TABLE as TASKS
 from labelwise.errors import InputError, did_you_mean
@@ -109,8 +109,13 @@ class Spec(BaseModel):
     @property
     def id(self) -> str:
         """sha256 of the canonical JSON, first 12 hex digits: the name of the run's file."""
-        text = json.dumps(self.values(), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return id_of(self.values())
+
+
+def id_of(values: Mapping[str, Any]) -> str:
+    """Return the id of a spec in plain values, as a run's file has it."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -132,6 +137,46 @@ class Bench:
     cases: tuple[Mapping[str, str], ...] = ()
     scale: str = MINI
     printed: Printed | None = None
+
+    def with_seeds(self, seeds: Iterable[int]) -> Bench:
+        """Return the bench with the runs of these seeds alone.
+
+        Raises:
+            InputError: no run has one of them.
+        """
+        wanted = frozenset(seeds)
+        cases = self.cases or ({},) * len(self.specs)
+        kept = [pair for pair in zip(self.specs, cases, strict=True) if pair[0].plan.seed in wanted]
+        if not kept:
+            there = ", ".join(map(str, sorted({spec.plan.seed for spec in self.specs})))
+            asked = ", ".join(map(str, sorted(wanted)))
+            raise InputError(f"No run of {self.name} has the seed {asked}. Its seeds are {there}.")
+        ids = {spec.id for spec, _ in kept}
+        printed = self.printed and replace(
+            self.printed, runs={key: cell for key, cell in self.printed.runs.items() if key in ids}
+        )
+        specs, named = zip(*kept, strict=True)
+        return replace(self, specs=specs, cases=named, printed=printed)
+
+
+@dataclass(frozen=True)
+class File:
+    """A TOML file of runs, read and checked; which of its runs are wanted is asked later.
+
+    Attributes:
+        name, about: of the bench.
+        runs: every combination that it describes.
+        specs: the spec of each.
+        scale: at which it was read.
+        paper: the table that a paper printed; None where the file has none.
+    """
+
+    name: str
+    about: str
+    runs: tuple[Combination, ...]
+    specs: tuple[Spec, ...]
+    scale: str
+    paper: Paper | None
 
 
 def read_spec(values: Mapping[str, Any], where: str = "the spec") -> Spec:
@@ -204,15 +249,64 @@ def read_bench(path: Path, scale: str | None = None, only: Iterable[str] = ()) -
     Raises:
         InputError: the file is missing, is no TOML, or holds an unknown key; or `only` names what there is not.
     """
+    file = read_file(path, scale)
+    unique = unique_runs([file], only, str(path))
+    printed = None
+    if file.paper is not None:
+        table = file.paper
+        cells = {key: cell_of(table, cases, spec.strategy.name) for key, (spec, cases) in unique.items()}
+        printed = Printed(table, cells, file.scale)
+    return Bench(
+        file.name,
+        file.about,
+        tuple(spec for spec, _ in unique.values()),
+        tuple(cases for _, cases in unique.values()),
+        file.scale,
+        printed,
+    )
+
+
+def unique_runs(
+    files: Sequence[File], only: Iterable[str], where: str
+) -> dict[str, tuple[Spec, Mapping[str, str]]]:
+    """Return run id -> spec and cases of the runs that some names mean; a run that two cases or files share, once.
+
+    Raises:
+        InputError: a name is none, or no run has all of them.
+    """
+    specs = {id(run): spec for file in files for run, spec in zip(file.runs, file.specs, strict=True)}
+    unique: dict[str, tuple[Spec, Mapping[str, str]]] = {}
+    for run in chosen([run for file in files for run in file.runs], only):
+        unique.setdefault(specs[id(run)].id, (specs[id(run)], run.cases))
+    if not unique:
+        raise InputError(f"{where}: no run is {' and '.join(only)} at once.")
+    return unique
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file.
+
+    Raises:
+        InputError: it is missing, cannot be read, or is no TOML.
+    """
     try:
         with path.open("rb") as file:
-            content = tomllib.load(file)
+            return tomllib.load(file)
     except FileNotFoundError as error:
         raise InputError(f"There is no file {path}.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:  # TOML, text and digits that cannot be read are ValueErrors
         raise InputError(f"{path} is no valid TOML: {error}.") from error
+
+
+def read_file(path: Path, scale: str | None = None) -> File:
+    """Return every run that a TOML file describes, at one scale; see `read_bench`.
+
+    Raises:
+        InputError: the file is missing, is no TOML, or holds an unknown key or a wrong value.
+    """
+    content = read_toml(path)
     known = (*Spec.model_fields, "axis", "when", "grid", "scale", "paper", "name", "about")
     for key in content:
         if key not in known:
@@ -225,23 +319,9 @@ def read_bench(path: Path, scale: str | None = None, only: Iterable[str] = ()) -
             raise InputError(f"{path}: {key} must be a text; it is {words!r}.")
     paper = content.pop("paper", None)
     runs = combinations(content, axes, content.pop("when", []), grid, scales, scale, where)
-    specs = {id(run): read_spec(run.values, f"{where}{run.words}") for run in runs}
-    unique: dict[str, tuple[Spec, Mapping[str, str]]] = {}
-    for run in chosen(runs, only):
-        unique.setdefault(specs[id(run)].id, (specs[id(run)], run.cases))
-    if not unique:
-        raise InputError(f"{path}: no run is {' and '.join(only)} at once.")
+    specs = tuple(read_spec(run.values, f"{where}{run.words}") for run in runs)
     printed = None
     if paper is not None:
-        strategies = {run.strategy.name for run in specs.values()}
-        table = read_paper(paper, cases_of(axes, scales), grid, strategies, where)
-        cells = {key: cell_of(table, cases, spec.strategy.name) for key, (spec, cases) in unique.items()}
-        printed = Printed(table, cells, scale or MINI)
-    return Bench(
-        name,
-        about,
-        tuple(spec for spec, _ in unique.values()),
-        tuple(cases for _, cases in unique.values()),
-        scale or MINI,
-        printed,
-    )
+        strategies = {spec.strategy.name for spec in specs}
+        printed = read_paper(paper, cases_of(axes, scales), grid, strategies, where)
+    return File(name, about, runs, specs, scale or MINI, printed)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,11 +17,16 @@ from labelwise.cli.chosen import (
     Only,
     Protocol,
     Scale,
+    Seeds,
+    Suite,
+    TimeLimit,
     as_folder,
     chosen_bench,
+    is_done,
     listed,
+    seconds_of,
 )
-from labelwise.cli.running import command_line, cores, counted, run_all, see_to_files
+from labelwise.cli.running import TimeUp, command_line, cores, counted, run_all, see_to_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,10 +93,13 @@ def demo_command(
 def bench_command(
     grid: Grid = None,
     protocol: Protocol = None,
+    suite: Suite = None,
     folder: Folder = None,
     jobs: Jobs = 1,
     scale: Scale = None,
     only: Only = None,
+    seeds: Seeds = None,
+    time_limit: TimeLimit = None,
     report: Annotated[
         bool, typer.Option(help="Write report.html beside the runs when all are finished.")
     ] = True,
@@ -108,16 +118,34 @@ def bench_command(
                 "plan.seed" = \\[0, 1, 2, 3, 4]
 
     Named cases, e.g. \\[axis.set.digits], may stand beside it; --only digits --only random runs a part of them.
+
+    [bold]--suite core[/bold] runs every strategy of the table on every set at hand: days of work for two cores, so take it in
+    parts, which all go into one folder and one report:
+
+    labelwise bench --suite core --scale smoke --jobs 2   the whole in small, a few minutes
+
+    labelwise bench --suite core --seeds 0-4 --time-limit 8h --jobs 2   a night of it; again tomorrow goes on
+
+    labelwise bench --suite core --only digits --jobs 2   one set with all of its strategies
     """
-    bench = chosen_bench(grid, protocol, scale, only)
+    until = None if time_limit is None else monotonic() + seconds_of(time_limit)
+    bench = chosen_bench(grid, protocol, scale, only, suite, seeds)
     where = folder or Path("runs") / as_folder(bench.name)
     if dry:
         for line, cases in zip(listed(bench.specs, where), bench.cases, strict=True):
             named = f"  ({', '.join(f'{axis} {case}' for axis, case in cases.items())})" if cases else ""
             typer.echo(f"{line}{named}")
         return
-    see_to_files(bench.specs, where, jobs, bench.name)
-    run_all(bench.specs, where, jobs, bench.name, _cases(bench))
+    try:
+        see_to_files(bench.specs, where, jobs, bench.name, until)
+        run_all(bench.specs, where, jobs, bench.name, _cases(bench), until)
+    except TimeUp:
+        done = sum(is_done(spec, where) for spec in bench.specs)
+        typer.echo(
+            f"{done} of {counted(len(bench.specs), 'run')} finished: the time limit of {time_limit} is over, and what was "
+            f"running then was finished. The same command goes on; labelwise report {quote(str(where))} shows what is there."
+        )
+        return
     if report:
         _report(bench, where, where / "report.html")
 

@@ -28,12 +28,17 @@ def counted(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
+class TimeUp(Exception):  # no error: the user asked for it
+    """A time limit ended a bench before all of its runs were started."""
+
+
 def run_all(
     specs: Sequence[Spec],
     folder: Path,
     jobs: int,
     name: str,
     cases: Mapping[str, Mapping[str, str]] | None = None,
+    until: float | None = None,
 ) -> None:
     """Run what is not finished, with one bar for all runs.
 
@@ -43,8 +48,10 @@ def run_all(
         jobs: processes at a time.
         name: of the bench, kept with each opening.
         cases: run id -> axis -> case, likewise.
+        until: reading of `time.monotonic` after which no run is started.
 
     Raises:
+        TimeUp: the time was over before every run was started; those that were running are finished.
         LabelwiseError: some runs did not finish; what each of them said.
     """
     from rich.console import Console
@@ -99,7 +106,7 @@ def run_all(
 
     with bar:
         notes = {"command": command_line(), "bench": name}
-        everything = launch(specs, folder, jobs=jobs, notes=notes, cases=cases, watch=watch)
+        everything = launch(specs, folder, jobs=jobs, notes=notes, cases=cases, watch=watch, until=until)
     bad = [job for job in everything if job.status in ("failed", "busy")]
     if bad:
         listed = "\n".join(
@@ -108,27 +115,42 @@ def run_all(
         raise LabelwiseError(
             f"{len(bad)} of {len(everything)} runs did not finish:\n{listed}\nThe others are kept."
         )
+    if any(job.status == "waiting" for job in everything):
+        raise TimeUp
 
 
 def build_bank(
-    specs: Sequence[Spec], folder: Path, out: Path, baselines: Sequence[str], jobs: int, name: str
+    specs: Sequence[Spec],
+    folder: Path,
+    out: Path,
+    baselines: Sequence[str],
+    jobs: int,
+    name: str,
+    until: float | None = None,
 ) -> Banks:
-    """Run the baselines of some specs in the folder, and write and return what they scored."""
+    """Run the baselines of some specs in the folder, and write and return what they scored.
+
+    Raises:
+        TimeUp: the time was over first; the bank is as it was.
+    """
     from labelwise.bench.bank import baseline_specs, known, write_bank
     from labelwise.bench.results import read_run
     from labelwise.bench.run import run_file
 
     known(out)  # a file that is no bank is found before the runs, not after
     wanted = baseline_specs(specs, baselines)
-    run_all(wanted, folder, jobs, name)
+    run_all(wanted, folder, jobs, name, until=until)
     return write_bank([read_run(run_file(folder, spec)) for spec in wanted], out)
 
 
-def see_to_files(everything: Sequence[Spec], folder: Path, jobs: int, name: str) -> None:
+def see_to_files(
+    everything: Sequence[Spec], folder: Path, jobs: int, name: str, until: float | None = None
+) -> None:
     """Build the banks that unfinished specs name and the folder lacks; refuse at once where a policy is not there.
 
     Raises:
         InputError: a policy is missing, or a bank outside of the folder.
+        TimeUp: the time was over before the runs that a bank needs were finished.
     """
     import typer
 
@@ -164,4 +186,4 @@ def see_to_files(everything: Sequence[Spec], folder: Path, jobs: int, name: str)
             f"{path} lacks what {counted(len(missing), 'run')} would be compared with: running {', '.join(against)} first.",
             err=True,
         )
-        build_bank(missing, folder, path, against, jobs, name)
+        build_bank(missing, folder, path, against, jobs, name, until)
