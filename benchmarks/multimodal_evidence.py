@@ -40,7 +40,7 @@ WHAT = (
 
 def row_of(run: Run, cases: dict[str, str]) -> dict[str, Any]:
     """Return what is kept of one run."""
-    worst = [min(filter(None.__ne__, fit.test["per_class"]), default=None) for fit in run.fits]
+    worst = [min((v for v in fit.test["per_class"] if v is not None), default=None) for fit in run.fits]
     uneven = [fit.analysis.get("dispersion") for fit in run.fits]
     return {
         **common_row_of(run, cases),
@@ -82,10 +82,28 @@ def page() -> str:
         "paired t-test gives p < 0.05 (no correction for many comparisons). `gcnal` is `core-gcn`.", "",
     ]  # fmt: skip
     if table.sets:
-        lines += [*standing(table), *sets(table), *beaten(table)]
+        lines += [*missing(table), *standing(table), *sets(table), *beaten(table)]
     else:
         lines += ["The runs of this protocol are not committed yet.", ""]
     return "\n".join([*lines, *ablations(), ""])
+
+
+def missing(table: Balanced) -> list[str]:
+    """Return what the protocol asks for and nobody has run yet."""
+    cases = [dict(case) for case in read_bench(find(PROTOCOLS[EVIDENCE])).cases]
+    left = len(cases) - len(table.runs)
+    if left <= 0:
+        return []
+    names = [name for name in dict.fromkeys(case["set"] for case in cases) if name not in table.sets]
+    known = {m for name in table.sets for m in table.methods(name)}
+    methods = [m for m in dict.fromkeys(case["method"] for case in cases) if m not in known]
+    without = " and ".join(
+        f"{what} {', '.join(which)}" for what, which in (("sets", names), ("methods", methods)) if which
+    )
+    return [
+        f"**Not finished**: {left:,} of {len(cases):,} runs are not there{f', among them all of the {without}' if without else ''}.",
+        "",
+    ]
 
 
 def complete(table: Balanced) -> list[str]:

@@ -105,6 +105,7 @@ def test_the_page_of_strategies_is_what_the_command_prints():
         ("uncertainty", "systems/uncertainty-results.md"),
         ("shelf", "systems/shelf-results.md"),
         ("bralt_evidence", "systems/bral-t-results.md"),
+        ("multimodal_evidence", "systems/rl-mba-results.md"),
         ("forecast", "forecast.md"),
     ],
 )
