@@ -33,6 +33,23 @@ def inputs_of(modalities: int) -> int:
     return width_of(modalities) + modalities + 3
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let torch compute on one thread inside the block.
+
+    The policy is so small that threads only wait for one another (on a busy machine twenty times as long as the work takes), and
+    what it draws must not depend on how many there are.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class PolicyNetwork:
     """Two layers with ReLU between them: one row a candidate in, one logit out; trained by AdamW.
 
@@ -89,6 +106,7 @@ class PolicyNetwork:
         x = torch.from_numpy(np.ascontiguousarray(inputs, np.float32))
         return linear(relu(linear(x, first, a)), last, b)[:, 0]
 
+    @_one_thread()
     def step(
         self,
         batches: Iterable[tuple[Array, Callable[[Floats], Floats]]],
@@ -105,17 +123,6 @@ class PolicyNetwork:
             weight_decay: of AdamW.
             clip: largest norm of the whole gradient; None: no limit.
         """
-        with _one_thread():
-            return self._step(batches, lr=lr, weight_decay=weight_decay, clip=clip)
-
-    def _step(
-        self,
-        batches: Iterable[tuple[Array, Callable[[Floats], Floats]]],
-        *,
-        lr: float,
-        weight_decay: float,
-        clip: float | None,
-    ) -> float:
         import torch
 
         for w in self.weights:
@@ -150,23 +157,6 @@ class PolicyNetwork:
         )
         made._hold(weights, means, squares, int(state["steps"]))
         return made
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let torch compute on one thread inside the block.
-
-    The policy is so small that threads only wait for one another (on a busy machine twenty times as long as the work takes), and
-    what it draws must not depend on how many there are.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def save_policy(
