@@ -34,8 +34,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from labelwise.data.base import ArrayDataset, Labelled
 from labelwise.models import networks
+from labelwise.models.losses import logits_of
 from labelwise.models.torch import TorchRecipe
-from labelwise.models.training import logits_of
 from labelwise.seeds import generator
 from record import write
 

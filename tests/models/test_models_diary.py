@@ -10,8 +10,9 @@ from torch import nn
 
 from labelwise.models import make
 from labelwise.models.diary import Diary
+from labelwise.models.loop import train
 from labelwise.models.multimodal.recipe import MultimodalRecipe
-from labelwise.models.training import Training, train
+from labelwise.models.training import Training
 from labelwise.seeds import generator
 
 KEYS = ("loss average", "loss slope", "gradient norm")

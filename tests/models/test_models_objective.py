@@ -22,12 +22,14 @@ from labelwise.functional.evidential_loss import annealing
 from labelwise.functional.robust import chi2_worst_risk, cvar, variance_weights
 from labelwise.models import make
 from labelwise.models.device import seeded, threads
+from labelwise.models.loop import train
+from labelwise.models.losses import adversary_of, mean_loss, task_loss
 from labelwise.models.multimodal.network import Told
 from labelwise.models.multimodal.recipe import MultimodalRecipe
 from labelwise.models.objective import TABLE, begun, wished
 from labelwise.models.setting import Setting
 from labelwise.models.torch import load
-from labelwise.models.training import Training, adversary_of, mean_loss, task_loss, train
+from labelwise.models.training import Training
 from labelwise.objectives.evidential import evidential_loss
 from labelwise.seeds import generator
 

@@ -16,7 +16,9 @@ from torch.nn.functional import cross_entropy
 from labelwise.errors import InputError
 from labelwise.models import make
 from labelwise.models.device import seeded
-from labelwise.models.training import Training, mean_loss, task_loss, train
+from labelwise.models.loop import train
+from labelwise.models.losses import mean_loss, task_loss
+from labelwise.models.training import Training
 from labelwise.objectives.losses import super_loss_weight
 from labelwise.seeds import generator
 

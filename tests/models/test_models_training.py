@@ -10,7 +10,9 @@ from torch import nn
 
 from labelwise.errors import InputError, TrainingError, UnknownName
 from labelwise.models.device import pick_device, pick_precision, seeded, threads
-from labelwise.models.training import Training, augmented, batch_sizes, mean_loss, train
+from labelwise.models.loop import augmented, batch_sizes, train
+from labelwise.models.losses import mean_loss
+from labelwise.models.training import Training
 
 CPU = torch.device("cpu")
 

@@ -20,9 +20,9 @@ from labelwise.models.base import Ids, Progress
 from labelwise.models.device import seeded, threads
 from labelwise.models.draws import Masks
 from labelwise.models.inputs import Reader
+from labelwise.models.loop import Prepare
 from labelwise.models.probes import PROBES, Probe
 from labelwise.models.saved import folded, to_plain
-from labelwise.models.training import Prepare
 from labelwise.signals import Signals
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.models.base import Progress
+from labelwise.models.loop import Prepare, Trained
 from labelwise.models.probes import OVERSHOOT, deepfool
 from labelwise.models.torch import TorchRecipe
-from labelwise.models.training import Prepare, Trained
 
 
 @dataclass(frozen=True)

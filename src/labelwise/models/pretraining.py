@@ -13,7 +13,7 @@ from labelwise.checks import check_count
 from labelwise.errors import InputError, TrainingError
 from labelwise.models.base import Progress
 from labelwise.models.device import can_fuse
-from labelwise.models.training import Prepare, batch_sizes
+from labelwise.models.loop import Prepare, batch_sizes
 
 _TELL_EVERY = 20  # batches
 ASPECT = 4 / 3  # of a crop, at most

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.nn.functional import softplus
 
-from labelwise.models.training import logits_of
+from labelwise.models.losses import logits_of
 
 OVERSHOOT = 0.02  # how far past the boundary a step of DeepFool goes, as a share of the way
 DEEPFOOL_STEPS, BIM_STEPS = 50, 100

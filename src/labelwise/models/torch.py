@@ -22,10 +22,12 @@ from labelwise.models.base import Ids, Progress
 from labelwise.models.device import pick_device, seeded, threads
 from labelwise.models.draws import dropout_layers
 from labelwise.models.inputs import IMAGE, TEXT_FEATURES, Reader, kinds_of
+from labelwise.models.loop import Prepare, Trained
+from labelwise.models.loop import train as run_training  # `fit` has an argument named train
+from labelwise.models.losses import logits_of
 from labelwise.models.probes import PROBES
 from labelwise.models.saved import load_network, optimiser_from_plain, optimiser_to_plain
-from labelwise.models.training import Prepare, Trained, Training, logits_of
-from labelwise.models.training import train as run_training  # `fit` has an argument named train
+from labelwise.models.training import Training
 from labelwise.seeds import derived_seed
 from labelwise.signals import Needs
 

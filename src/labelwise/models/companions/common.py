@@ -18,8 +18,9 @@ from labelwise.models.answering import TorchPredictor, as_tensor, preparation
 from labelwise.models.base import Ids, Progress
 from labelwise.models.companions.beside import Beside, Companion, CompanionPredictor
 from labelwise.models.device import can_fuse, pick_device, seeded, threads
+from labelwise.models.loop import Prepare, augmented, batch_sizes, optimiser_for
 from labelwise.models.torch import TorchRecipe
-from labelwise.models.training import Prepare, Training, augmented, batch_sizes, optimiser_for
+from labelwise.models.training import Training
 from labelwise.seeds import derived_seed
 from labelwise.signals import Needs
 

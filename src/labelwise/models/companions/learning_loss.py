@@ -15,7 +15,7 @@ from labelwise.errors import InputError, ShapeError
 from labelwise.models.companions.beside import Companion, Seen, watch
 from labelwise.models.companions.common import CompanionRecipe, Descent, Lesson, adam
 from labelwise.models.device import autocast, pick_precision
-from labelwise.models.training import adversary_of, check_loss, mean_of
+from labelwise.models.losses import adversary_of, check_loss, mean_of
 from labelwise.objectives.robust import Known
 
 

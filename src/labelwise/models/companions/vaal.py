@@ -15,7 +15,8 @@ from labelwise.errors import InputError
 from labelwise.models.companions.beside import Companion, Seen
 from labelwise.models.companions.common import CompanionRecipe, Lesson, Stream, adam, update
 from labelwise.models.companions.vae import Encoder, Vae
-from labelwise.models.training import batch_sizes, check_loss
+from labelwise.models.loop import batch_sizes
+from labelwise.models.losses import check_loss
 
 
 def vae_loss(x: Tensor, decoded: Tensor, mean: Tensor, log_variance: Tensor, beta: float = 1.0) -> Tensor:

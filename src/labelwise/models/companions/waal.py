@@ -14,7 +14,7 @@ from labelwise.errors import InputError, ShapeError
 from labelwise.models.companions.beside import Companion, Seen, watch
 from labelwise.models.companions.common import CompanionRecipe, Descent, Lesson, Stream, adam, update
 from labelwise.models.device import autocast, pick_precision
-from labelwise.models.training import adversary_of, check_loss, task_loss
+from labelwise.models.losses import adversary_of, check_loss, task_loss
 
 Critic = Callable[[Tensor], Tensor]  # (b, D) -> (b,)
 

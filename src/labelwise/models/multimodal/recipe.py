@@ -24,6 +24,8 @@ from labelwise.models.device import pick_device, seeded, threads
 from labelwise.models.diary import Diary
 from labelwise.models.draws import dropout_layers
 from labelwise.models.inputs import TEXT_FEATURES
+from labelwise.models.loop import train as run_training  # `fit` has an argument named train
+from labelwise.models.losses import mean_of
 from labelwise.models.multimodal.calibration import evidence_temperature
 from labelwise.models.multimodal.fusion import RULES
 from labelwise.models.multimodal.network import Branch, MultimodalNetwork, Read, Told
@@ -34,8 +36,7 @@ from labelwise.models.networks.encoders import EncoderMaker
 from labelwise.models.objective import begun
 from labelwise.models.probes import PROBES
 from labelwise.models.setting import Setting
-from labelwise.models.training import Training, mean_of
-from labelwise.models.training import train as run_training  # `fit` has an argument named train
+from labelwise.models.training import Training
 from labelwise.objectives.evidential import LOSSES, evidential_loss
 from labelwise.objectives.robust import Adversary, Known
 from labelwise.seeds import derived_seed
