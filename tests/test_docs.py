@@ -107,6 +107,7 @@ def test_the_page_of_strategies_is_what_the_command_prints():
         ("bralt_evidence", "systems/bral-t-results.md"),
         ("multimodal_evidence", "systems/rl-mba-results.md"),
         ("forecast", "forecast.md"),
+        ("found", "found.md"),
     ],
 )
 def test_the_figures_in_the_docs_are_those_of_the_committed_results(script, page, monkeypatch):

@@ -1,0 +1,236 @@
+"""What the committed results say, system by system, in words that follow from their numbers: docs/found.md.
+
+python benchmarks/found.py      # seconds; runs nothing
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import bralt_evidence
+import multimodal_evidence
+import robust_evidence
+from bralt_evidence import ABLATIONS, LEAST, Table, clear, held, told
+from forecast import covered
+from labelwise.functional.curves import labels_to_reach, paired_difference
+from labelwise.functional.ranking import critical_difference
+from record import RESULTS
+from shelf import DOCS
+
+UNCERTAINTY = ("margin", "least-confidence", "largest-margin", "entropy")
+SHOWN = 6  # methods of a ranking
+
+
+@dataclass(frozen=True)
+class Side:
+    """The evidence on one kind of sets, and how its page is called."""
+
+    title: str
+    table: Table
+    page: str
+    ours: tuple[str, ...]
+
+    def everywhere(self) -> list[str]:
+        """Return the methods with enough seeds on all sets, without mere parts of a method."""
+        return [
+            m
+            for m in self.table.methods(self.table.sets[0])
+            if m not in ABLATIONS and all(len(self.table.seeds(s, m)) >= LEAST for s in self.table.sets)
+        ]
+
+
+def sides() -> tuple[Side, ...]:
+    return (
+        Side(
+            "one modality",
+            Table(held(bralt_evidence.EVIDENCE).values()),
+            "systems/bral-t-results.md",
+            ("bral-t-plus", "bral-t"),
+        ),
+        Side(
+            "several modalities",
+            Table(held(multimodal_evidence.EVIDENCE).values()),
+            "systems/rl-mba-results.md",
+            ("rl-mba-plus", "rl-mba"),
+        ),
+    )
+
+
+def beside(table: Table, method: str, against: str) -> tuple[int, int, int]:
+    """Return on how many sets a method is clearly ahead of another, clearly behind it, and how many have both."""
+    found = [
+        table.difference(name, method, against)
+        for name in table.sets
+        if set(table.seeds(name, method)) & set(table.seeds(name, against))
+    ]
+    ahead, behind = (sum(clear(d) and d.mean * sign > 0 for d in found) for sign in (1, -1))
+    return ahead, behind, len(found)
+
+
+def counted(table: Table, method: str, against: str) -> str:
+    ahead, behind, sets = beside(table, method, against)
+    return f"clearly ahead of {against} on {ahead} of {sets} sets, clearly behind on {behind}"
+
+
+def over_sets(table: Table, method: str, against: str) -> str:
+    """Return the mean difference in AUBC over sets, each counted once, with its interval."""
+    found = [table.difference(name, method, against).mean for name in table.sets]
+    return told(paired_difference(np.array(found), np.zeros(len(found))))
+
+
+def spared(table: Table, name: str, method: str) -> float | None:
+    """Return the share of random's labels after which a method's mean curve is where random's ends."""
+    seeds = sorted(set(table.seeds(name, method)) & set(table.seeds(name, "random")))
+    labels = table.runs[name, method, seeds[0]]["labels"]
+    curves = {
+        m: np.mean([table.runs[name, m, s]["accuracy"] for s in seeds], axis=0) for m in (method, "random")
+    }
+    reached = labels_to_reach(labels, curves[method].tolist(), float(curves["random"][-1]))
+    return None if reached is None else float(reached) / labels[-1]
+
+
+def worth(side: Side) -> list[str]:
+    """Return whether choosing beats taking samples at random."""
+    table = side.table
+    rest = [m for m in side.everywhere() if m != "random"]
+    losing = sorted(
+        (m for m in rest if beside(table, m, "random")[1]), key=lambda m: -beside(table, m, "random")[1]
+    )
+    shares = [share for name in table.sets if (share := spared(table, name, "margin")) is not None]
+    return [
+        f"### {side.title.capitalize()}: {len(table.sets)} sets", "",
+        f"`margin`, the simplest of all, is {counted(table, 'margin', 'random')}; on average it gains "
+        f"{over_sets(table, 'margin', 'random')} points of AUBC. On {len(shares)} of {len(table.sets)} sets its mean curve reaches "
+        f"what random ends at: with {100 * np.median(shares):.0f} % of the labels (median; "
+        f"{100 * min(shares):.0f} to {100 * max(shares):.0f} %).", "",
+        f"Choosing can cost accuracy: {len(losing)} of {len(rest)} methods are clearly behind random on a set or more"
+        + (
+            ": " + ", ".join(f"`{m}` on {beside(table, m, 'random')[1]}" for m in losing) + "."
+            if losing
+            else "."
+        ), "",
+    ]  # fmt: skip
+
+
+def ranking(side: Side) -> list[str]:
+    """Return the first of a ranking, with what its length can tell apart."""
+    methods = side.everywhere()
+    ranks = sorted(side.table.ranks(methods).items(), key=lambda item: item[1])
+    apart = critical_difference(len(methods), len(side.table.sets))
+    first = [m for m, r in ranks if r - ranks[0][1] < apart]
+    return [
+        f"### {side.title.capitalize()}", "",
+        f"{len(methods)} methods with {LEAST} seeds or more on all {len(side.table.sets)} sets; the first {SHOWN}, and random. Mean "
+        f"ranks less than {apart:.1f} apart cannot be told apart by this many sets (Nemenyi, 95 %): {len(first)} methods "
+        f"share the first place. [All of it]({side.page}).", "",
+        "| method | mean rank | minus random | minus margin |", "|:--|--:|--:|--:|",
+        *(
+            f"| `{m}` | {r:.1f} | {over_sets(side.table, m, 'random') if m != 'random' else '–'} | "
+            f"{over_sets(side.table, m, 'margin') if m != 'margin' else '–'} |"
+            for place, (m, r) in enumerate(ranks)
+            if place < SHOWN or m in (*side.ours, "random")
+        ), "",
+    ]  # fmt: skip
+
+
+def printed(side: Side) -> str:
+    """Return what became of a published learned method, and of our reading of it."""
+    plus, plain = side.ours
+    return (
+        f"- `{plain}`, the published method as we read it, is {counted(side.table, plain, 'random')}; {counted(side.table, plain, 'margin')}. "
+        f"`{plus}` keeps its aim and leaves out what did not pay: {counted(side.table, plus, 'random')}; "
+        f"{counted(side.table, plus, 'margin')}. [Tables]({side.page})."
+    )
+
+
+def uncertainty() -> list[str]:
+    """Return which of four measures is best, and when none is."""
+    lines = [
+        "| setting | " + " | ".join(f"`{m}`" for m in UNCERTAINTY) + " |",
+        f"|:--{'|--:' * len(UNCERTAINTY)}|",
+    ]
+    first = total = 0
+    for file in sorted(RESULTS.glob("uncertainty-*.json")):
+        result: dict[str, Any] = json.loads(file.read_text())
+        for setting in result["settings"]:
+            seen = {
+                p["strategy"]: p
+                for p in setting["pairs"]
+                if p["against"] == "random" and p["measure"] == "aubc"
+            }
+            here = [m for m in UNCERTAINTY if m in seen]
+            if len(here) < len(UNCERTAINTY):
+                continue
+            total += 1
+            first += max(here, key=lambda m: seen[m]["mean"]) == "margin"
+            cells = []
+            for m in here:
+                p = seen[m]
+                text = f"{100 * p['mean']:+.2f} [{100 * p['low']:+.2f}, {100 * p['high']:+.2f}]"
+                cells.append(f"**{text}**" if p["clear"] else text)
+            case = setting["title"].partition(", ")[2]  # of a protocol with several settings
+            name = file.stem.removeprefix("uncertainty-") + (f": {case}" if case else "")
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+    return [
+        f"AUBC minus random's, in points; bold where clear after Holm's correction. The smallest margin is the best of the "
+        f"four in {first} of {total} settings. [All of it](systems/uncertainty-results.md).", "",
+        *lines, "",
+    ]  # fmt: skip
+
+
+def robust() -> list[str]:
+    """Return what robust training bought on real sets."""
+    rows = robust_evidence.Rows(held(robust_evidence.EVIDENCE).values())
+    real = [name for name in rows.sets if not rows.simulated(name)]
+    out = []
+    for method in ("mmdro", "dual", "variational", "modality-dropout"):
+        found = [rows.difference(real, method, "erm", what) for what in ("worst", "clean")]
+        if all(d is not None for d in found):
+            worst, clean = (told(d) for d in found if d is not None)
+            out.append(f"| `{method}` | {worst} | {clean} |")
+    return [
+        f"On {len(real)} real sets whose modalities shift in the test data, minus plain training, in points. "
+        "[All of it](systems/mmdro-results.md).", "",
+        "| objective | under the worst shift | on samples as they are |", "|:--|--:|--:|", *out, "",
+    ]  # fmt: skip
+
+
+def page() -> str:
+    """Return the docs' page, from the committed results alone."""
+    both = sides()
+    mean, least, most = covered(json.loads((RESULTS / "forecast.json").read_text()))
+    lines = [
+        "# What we found", "",
+        "The short form of every results page, made from the committed runs by `python benchmarks/found.py`: nothing here is typed "
+        "in by hand. All comparisons are paired (same start batch, same seeds of fits), on test data that no method and no "
+        "choice of ours looked at unless the page in question says so. \"Clearly\" is a paired t-test with p < 0.05 on one set, "
+        "without correction for many sets; intervals are 95 %, over sets here, over seeds on the pages. All sets are small enough "
+        "for two cores: what holds at ImageNet's size, they do not say.", "",
+        "## Is choosing worth it?", "",
+        *(line for side in both for line in worth(side)),
+        "## Which strategy?", "",
+        *(line for side in both for line in ranking(side)),
+        "## The learned methods", "",
+        *(printed(side) for side in both), "",
+        "Where a method of ours does not win, its page says so and why as far as we know.", "",
+        "## Which uncertainty?", "",
+        *uncertainty(),
+        "## Robust training", "",
+        *robust(),
+        "## Can the next labels be foreseen?", "",
+        f"An interval of 90 % held {100 * mean:.0f} % of what came, for materials it had not learnt from; by material {100 * least:.0f} "
+        f"to {100 * most:.0f} %. [All of it](forecast.md).", "",
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+def main() -> None:
+    (DOCS / "found.md").write_text(page())
+
+
+if __name__ == "__main__":
+    main()
