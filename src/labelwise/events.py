@@ -10,7 +10,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from labelwise.errors import BadAnswer, CorruptStore, InputError
+from labelwise.errors import BadAnswer, CorruptStore, InputError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,19 @@ class Plan:
             raise InputError(f"plan.start is {self.start}, more than plan.budget, {self.budget}.")
         if self.candidates is not None and self.candidates < self.batch:
             raise InputError(f"plan.candidates is {self.candidates}, less than plan.batch, {self.batch}.")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Plan:
+        """Return the plan of a table that a person wrote.
+
+        Raises:
+            InputError: a key that no plan has, or a value outside its range.
+        """
+        known = [each.name for each in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise InputError(f"plan.{key} is unknown. {did_you_mean(key, known)}")
+        return cls(**values)
 
     def values(self) -> dict[str, Any]:
         """Return the plan as JSON values; without an audit they are what they were before there were audits."""

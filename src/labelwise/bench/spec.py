@@ -7,7 +7,7 @@ import inspect
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from math import isfinite
 from pathlib import Path
@@ -69,12 +69,7 @@ class Spec(BaseModel):
     @field_validator("plan", mode="before")
     @classmethod
     def _plan(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        for key in value:
-            if key not in asdict(Plan()):
-                raise InputError(f"plan.{key} is unknown. {did_you_mean(key, asdict(Plan()))}")
-        return Plan(**value)
+        return Plan.of(value) if isinstance(value, Mapping) else value
 
     @field_validator("task", "recipe", "strategy")
     @classmethod

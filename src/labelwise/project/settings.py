@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +83,7 @@ class Settings(BaseModel):
     @field_validator("plan", mode="before")
     @classmethod
     def _plan(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        for key in value:
-            if key not in asdict(Plan()):
-                raise InputError(f"plan.{key} is unknown. {did_you_mean(key, asdict(Plan()))}")
-        return Plan(**value)
+        return Plan.of(value) if isinstance(value, Mapping) else value
 
     @field_validator("recipe", "strategy")
     @classmethod
