@@ -128,6 +128,16 @@ class Table:
         both = sorted(set(self.seeds(name, method)) & set(self.seeds(name, against)))
         return paired_difference(self.areas(name, method, both), self.areas(name, against, both))
 
+    def beside(self, method: str, against: str) -> tuple[int, int, int]:
+        """Return on how many sets a method is clearly ahead of another, clearly behind it, and how many have both."""
+        found = [
+            self.difference(name, method, against)
+            for name in self.sets
+            if set(self.seeds(name, method)) & set(self.seeds(name, against))
+        ]
+        ahead, behind = (sum(clear(d) and d.mean * sign > 0 for d in found) for sign in (1, -1))
+        return ahead, behind, len(found)
+
     def best_classical(self, name: str) -> str:
         """Return the best of the methods that are not ours, by AUBC beside random's of the same seeds."""
         rest = [m for m in self.methods(name) if m not in (*OURS, *ABLATIONS, "random")]
@@ -239,11 +249,10 @@ def page() -> str:
     return "\n".join([*lines, "", *ablations(), ""])
 
 
-def _counted(table: Table, method: str, against: str) -> str:
-    """Return on how many sets a method is clearly ahead of another, and clearly behind."""
-    found = [table.difference(name, method, against) for name in table.sets]
-    ahead, behind = (sum(clear(d) and d.mean * sign > 0 for d in found) for sign in (1, -1))
-    return f"ahead on {ahead} of {len(found)} sets, behind on {behind}"
+def counted(table: Table, method: str, against: str) -> str:
+    """Return on how many sets a method is clearly ahead of another, and clearly behind, in words."""
+    ahead, behind, sets = table.beside(method, against)
+    return f"ahead on {ahead} of {sets} sets, behind on {behind}"
 
 
 def findings(table: Table) -> list[str]:
@@ -261,15 +270,15 @@ def findings(table: Table) -> list[str]:
         "## What that says of BRAL-T", "",
         f"- **The policy learns what it is taught.** On rehearsals it had not seen, the reward network orders cells with a median "
         f"rank correlation of {overall:.2f}, {within:.2f} within clusters.",
-        f"- **What it is taught is another matter.** Beside random, `bral-t` is {_counted(table, 'bral-t', 'random')} (p < "
-        f"0.05); beside margin, {_counted(table, 'bral-t', 'margin')}. The TrustSet comes from samples that the network "
+        f"- **What it is taught is another matter.** Beside random, `bral-t` is {counted(table, 'bral-t', 'random')} (p < "
+        f"0.05); beside margin, {counted(table, 'bral-t', 'margin')}. The TrustSet comes from samples that the network "
         f"was trained on, and it knows {100 * fitted:.0f} % of them by heart at the end: what it still has to learn of them probably says "
         "little about the pool. That cells are asked for, in which samples resemble one another, may add to it; this was not measured.",
         f"- **The curriculum changes nothing in {same} of {len(pairs)} runs**, to the last digit: "
         "[why](bral-t.md#when-it-does-nothing).",
         f"- **The score without the detour.** `bral-t-plus` takes it in expectation over the pool's "
-        f"labels: beside random it is {_counted(table, 'bral-t-plus', 'random')}; beside margin, "
-        f"{_counted(table, 'bral-t-plus', 'margin')}; beside cluster-margin, {_counted(table, 'bral-t-plus', 'cluster-margin')} "
+        f"labels: beside random it is {counted(table, 'bral-t-plus', 'random')}; beside margin, "
+        f"{counted(table, 'bral-t-plus', 'margin')}; beside cluster-margin, {counted(table, 'bral-t-plus', 'cluster-margin')} "
         "(where classes look even it *is* cluster-margin). What it gains on uneven pools comes from the weights of classes, "
         "[below](#what-each-part-of-bral-t-plus-is-worth).", "",
     ]  # fmt: skip

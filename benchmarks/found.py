@@ -14,7 +14,7 @@ import numpy as np
 import bralt_evidence
 import multimodal_evidence
 import robust_evidence
-from bralt_evidence import ABLATIONS, LEAST, Table, clear, held, told
+from bralt_evidence import ABLATIONS, LEAST, Table, counted, held, told
 from forecast import covered
 from labelwise.functional.curves import labels_to_reach, paired_difference
 from labelwise.functional.ranking import critical_difference
@@ -60,22 +60,6 @@ def sides() -> tuple[Side, ...]:
     )
 
 
-def beside(table: Table, method: str, against: str) -> tuple[int, int, int]:
-    """Return on how many sets a method is clearly ahead of another, clearly behind it, and how many have both."""
-    found = [
-        table.difference(name, method, against)
-        for name in table.sets
-        if set(table.seeds(name, method)) & set(table.seeds(name, against))
-    ]
-    ahead, behind = (sum(clear(d) and d.mean * sign > 0 for d in found) for sign in (1, -1))
-    return ahead, behind, len(found)
-
-
-def counted(table: Table, method: str, against: str) -> str:
-    ahead, behind, sets = beside(table, method, against)
-    return f"clearly ahead of {against} on {ahead} of {sets} sets, clearly behind on {behind}"
-
-
 def over_sets(table: Table, method: str, against: str) -> str:
     """Return the mean difference in AUBC over sets, each counted once, with its interval."""
     found = [table.difference(name, method, against).mean for name in table.sets]
@@ -98,18 +82,18 @@ def worth(side: Side) -> list[str]:
     table = side.table
     rest = [m for m in side.everywhere() if m != "random"]
     losing = sorted(
-        (m for m in rest if beside(table, m, "random")[1]), key=lambda m: -beside(table, m, "random")[1]
+        (m for m in rest if table.beside(m, "random")[1]), key=lambda m: -table.beside(m, "random")[1]
     )
     shares = [share for name in table.sets if (share := spared(table, name, "margin")) is not None]
     return [
         f"### {side.title.capitalize()}: {len(table.sets)} sets", "",
-        f"`margin`, the simplest of all, is {counted(table, 'margin', 'random')}; on average it gains "
+        f"`margin`, the simplest of all, is beside random {counted(table, 'margin', 'random')}; on average it gains "
         f"{over_sets(table, 'margin', 'random')} points of AUBC. On {len(shares)} of {len(table.sets)} sets its mean curve reaches "
         f"what random ends at: with {100 * np.median(shares):.0f} % of the labels (median; "
         f"{100 * min(shares):.0f} to {100 * max(shares):.0f} %).", "",
         f"Choosing can cost accuracy: {len(losing)} of {len(rest)} methods are clearly behind random on a set or more"
         + (
-            ": " + ", ".join(f"`{m}` on {beside(table, m, 'random')[1]}" for m in losing) + "."
+            ": " + ", ".join(f"`{m}` on {table.beside(m, 'random')[1]}" for m in losing) + "."
             if losing
             else "."
         ), "",
@@ -141,9 +125,9 @@ def printed(side: Side) -> str:
     """Return what became of a published learned method, and of our reading of it."""
     plus, plain = side.ours
     return (
-        f"- `{plain}`, the published method as we read it, is {counted(side.table, plain, 'random')}; {counted(side.table, plain, 'margin')}. "
-        f"`{plus}` keeps its aim and leaves out what did not pay: {counted(side.table, plus, 'random')}; "
-        f"{counted(side.table, plus, 'margin')}. [Tables]({side.page})."
+        f"- `{plain}`, the published method as we read it, is beside random {counted(side.table, plain, 'random')}; beside margin, "
+        f"{counted(side.table, plain, 'margin')}. `{plus}` keeps its aim and leaves out what did not pay: beside random "
+        f"{counted(side.table, plus, 'random')}; beside margin, {counted(side.table, plus, 'margin')}. [Tables]({side.page})."
     )
 
 
@@ -207,7 +191,7 @@ def page() -> str:
         "# What we found", "",
         "The short form of every results page, made from the committed runs by `python benchmarks/found.py`: nothing here is typed "
         "in by hand. All comparisons are paired (same start batch, same seeds of fits), on test data that no method and no "
-        "choice of ours looked at unless the page in question says so. \"Clearly\" is a paired t-test with p < 0.05 on one set, "
+        "choice of ours looked at unless the page in question says so. Ahead and behind on a set mean a paired t-test with p < 0.05 there, "
         "without correction for many sets; intervals are 95 %, over sets here, over seeds on the pages. All sets are small enough "
         "for two cores: what holds at ImageNet's size, they do not say.", "",
         "## Is choosing worth it?", "",

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from bralt_evidence import LEAST, Table, clear, held, measure, penalties, told
+from bralt_evidence import LEAST, Table, clear, counted, held, measure, penalties, told
 from bralt_evidence import row_of as common_row_of
 from labelwise.bench.protocols import find
 from labelwise.bench.results import Run
@@ -31,10 +31,12 @@ from shelf import DOCS
 EVIDENCE, PLUS = "multimodal-evidence", "multimodal-plus"  # results
 PROTOCOLS = {EVIDENCE: "rl-mba/evidence", PLUS: "rl-mba/plus"}
 OURS = "rl-mba-plus"
+POLICY = ("policy entropy", "policy preference", "updates")
+FORMS = {"as they are": "", "with a modality weakened": "-weak", "with 30 % of each missing": "-missing"}
 LEARNED = (OURS, "rl-mba", "bral-t")  # what "classical" leaves out
 WHAT = (
     "after every round, on test data: accuracy, accuracy of the worst class, and D(φ), the unevenness of the modalities' "
-    "Shapley values"
+    f"Shapley values; policy: {', '.join(POLICY)} of every ask of RL-MBA"
 )
 
 
@@ -42,10 +44,12 @@ def row_of(run: Run, cases: dict[str, str]) -> dict[str, Any]:
     """Return what is kept of one run."""
     worst = [min((v for v in fit.test["per_class"] if v is not None), default=None) for fit in run.fits]
     uneven = [fit.analysis.get("dispersion") for fit in run.fits]
+    drawn = [[ask.notes.get(name) for name in POLICY] for ask in run.state.asks if POLICY[0] in ask.notes]
     return {
         **common_row_of(run, cases),
         "worst_class": [None if w is None else round(float(w), 4) for w in worst],
         "dispersion": [None if d is None else round(float(d), 5) for d in uneven],
+        **({"policy": drawn} if drawn else {}),
     }
 
 
@@ -82,7 +86,7 @@ def page() -> str:
         "paired t-test gives p < 0.05 (no correction for many comparisons). `gcnal` is `core-gcn`.", "",
     ]  # fmt: skip
     if table.sets:
-        lines += [*missing(table), *standing(table), *sets(table), *beaten(table)]
+        lines += [*missing(table), *standing(table), *findings(table), *sets(table), *beaten(table)]
     else:
         lines += ["The runs of this protocol are not committed yet.", ""]
     return "\n".join([*lines, *ablations(), ""])
@@ -129,13 +133,67 @@ def standing(table: Balanced) -> list[str]:
         if m == OURS or OURS not in everywhere:
             lines.append(f"| `{m}` | {rank:.1f} | – | – | – |")
             continue
-        found = [table.difference(name, OURS, m) for name in table.sets]
-        ahead, behind = (sum(clear(d) and d.mean * sign > 0 for d in found) for sign in (1, -1))
+        ahead, behind, _ = table.beside(OURS, m)
         area, uneven = pooled(table, m)
         lines.append(
             f"| `{m}` | {rank:.1f} | {told(area)} | {'–' if uneven is None else told(uneven)} | {ahead} / {behind} |"
         )
     return [*lines, ""]
+
+
+def findings(table: Balanced) -> list[str]:
+    """Return what the tables say about RL-MBA and our reading of it, in words."""
+    lines = ["## What that says of RL-MBA", ""]
+    last = [row["policy"][-1] for row in table.runs.values() if row["method"] == "rl-mba" and "policy" in row]
+    if last:
+        entropy, preference, updates = np.median(np.array(last, float), axis=0)
+        lines.append(
+            f"- **The policy does not get to decide.** At the last ask of {len(last)} campaigns, after {updates:.0f} updates (median), "
+            f"its favourite among the candidates was {preference:.2f} times as likely to be drawn first as by an even draw "
+            f"(median; entropy {entropy:.4f} of at most 1). So what was measured here is the score q, and an even draw of the batch from "
+            "the five batches that it puts first: [why](rl-mba.md#what-to-expect)."
+        )
+    lines += [
+        f"- **As printed, that does not pay.** Beside random, `rl-mba` is {counted(table, 'rl-mba', 'random')}; beside margin, "
+        f"{counted(table, 'rl-mba', 'margin')} (p < 0.05).",
+        f"- **What was kept does.** `{OURS}` asks where the fusion is least sure, and there for samples that differ in what each modality sees "
+        f"([what each part is worth](#what-each-part-of-rl-mba-plus-is-worth)). Beside random it is {counted(table, OURS, 'random')}; "
+        f"beside cluster-margin, {counted(table, OURS, 'cluster-margin')}; beside BMMAL, {counted(table, OURS, 'bmmal')}; beside BADGE, "
+        f"{counted(table, OURS, 'badge')}.",
+        "- **By form of the set**, minus cluster-margin, points of AUBC over all pairs of set and seed: "
+        + "; ".join(f"{form} {told(found)}" for form, found in by_form(table, "cluster-margin").items()) + ".",
+        balance(table), "",
+    ]  # fmt: skip
+    return lines
+
+
+def balance(table: Balanced) -> str:
+    """Return whether modalities contribute more evenly under rl-mba-plus, in words."""
+    even, uneven = [], []
+    for m in complete(table):
+        found = None if m == OURS else pooled(table, m)[1]
+        if found is not None and clear(found):
+            (even if found.mean < 0 else uneven).append(f"`{m}`")
+    return (
+        f"- **Balance.** D(φ) of `{OURS}` is clearly lower than that of {', '.join(even) or 'no other method'}, and clearly higher "
+        f"than that of {', '.join(uneven) or 'none'}: the aim, lower than all, is {'missed' if len(even) + 1 < len(complete(table)) else 'reached'}."
+    )
+
+
+def by_form(table: Balanced, against: str) -> dict[str, Difference]:
+    """Return rl-mba-plus minus another method over the sets of each form that there are."""
+    found = {}
+    for form, end in FORMS.items():
+        rest = [e for e in FORMS.values() if e]
+        names = [n for n in table.sets if (n.endswith(end) if end else not n.endswith(tuple(rest)))]
+        pairs = [
+            (table.areas(n, OURS, both), table.areas(n, against, both))
+            for n in names
+            if (both := sorted(set(table.seeds(n, OURS)) & set(table.seeds(n, against))))
+        ]
+        if pairs:
+            found[form] = paired_difference(*(np.concatenate(side) for side in zip(*pairs, strict=True)))
+    return found
 
 
 def pooled(table: Balanced, against: str) -> tuple[Difference, Difference | None]:
