@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from labelwise import models
 from labelwise.cli import drift as face
 from labelwise.cli.drift_page import check_report
+from labelwise.cli.drift_words import headline
 from labelwise.data.base import ArrayDataset, Labelled
 from labelwise.data.task import Task
 from labelwise.errors import InputError, ShapeError, UnknownName
@@ -227,7 +228,7 @@ def test_what_was_found_is_said_in_words(moved, capsys):
 def test_known_samples_that_are_all_alike_do_not_tell_that_nothing_can_happen(moved, wrong, words):
     _, told = moved
     alike = replace(told, known=replace(told.known, errors=np.full(len(told.known), wrong)))
-    said = face.headline(alike)
+    said = headline(alike)
     assert f"50 known samples, {words} of them wrong, do not tell what that may cost" in said
     assert "at most" not in said and "with chance the error could be up to" in said
 

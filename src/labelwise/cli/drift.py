@@ -17,12 +17,6 @@ if TYPE_CHECKING:
     from labelwise.project.drift import Drift
 
 DRIFTED = 4  # exit code with --fail-on-drift
-READINGS = {
-    "first_order": "first order",
-    "product_exact": "independent",
-    "precision": "copula",
-    "perfect": "all as one",
-}
 
 
 def drift_command(
@@ -134,6 +128,8 @@ def picked(found: Drift, classes: tuple[str, ...], name: str) -> tuple[tuple[str
 
 def as_plain(found: Drift) -> dict[str, Any]:
     """Return what was found as JSON values; what is infinite becomes null."""
+    from labelwise.cli.drift_words import headline
+
     values = {
         "drift": bool(found.moved),
         "moved": list(found.moved),
@@ -178,98 +174,13 @@ def _finite(value: Any) -> Any:
     return [_finite(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def headline(found: Drift) -> str:
-    """Return the answer in one or two sentences."""
-    from labelwise.bench.words import listed
-
-    if not found.moved:
-        names = listed([one.name for one in found.modalities])
-        return f"No drift found: {names} of {found.n_new:,} new samples differ from the old data no more than chance would."
-    names = listed(list(found.moved))
-    verb = "has" if len(found.moved) == 1 else "have"
-    now = found.known.error
-    if not any(one.counted for one in found.modalities):
-        return f"Drift: {names} {verb} moved, by how many samples have {'it' if verb == 'has' else 'them'}."
-    if not found.known.variance:  # a bound of 0 % would say that nothing can happen
-        return (
-            f"Drift: {names} {verb} moved. {len(found.known):,} known samples, {'all' if now else 'none'} of them wrong, do not "
-            f"tell what that may cost; with chance the error could be up to {_percent(found.costs.most_certified)}, if labels "
-            "given inputs stay as they were."
-        )
-    return (
-        f"Drift: {names} {verb} moved. The error, {_percent(now)} on {len(found.known):,} known samples, could rise to at most "
-        f"{_percent(found.costs.most)}, if labels given inputs stay as they were."
-    )
-
-
-def sentences(found: Drift) -> list[str]:
-    """Return what else a person should know, a sentence or two each."""
-    from labelwise.bench.words import listed
-    from labelwise.functional.drift import as_steps
-
-    lines = []
-    for one in found.modalities:
-        if one.by in ("means", "spread"):
-            how = (
-                f"like a shift of a Gaussian's mean by {as_steps(one.rho):.2g} standard deviations"
-                if one.by == "means"
-                else "seen by the spread of its numbers, not by their means"
-            )
-            lines.append(
-                f"{one.name}: ρ = {one.rho:.2g} beyond chance, {how} (p = {_p(one.p)} after Holm's correction)."
-            )
-        elif one.by == "absence":
-            lines.append(
-                f"{one.name}: {one.share_new:.0%} of the new samples have it, {one.share_old:.0%} of the old "
-                f"(p = {_p(one.p)} after Holm's correction). What that costs is not counted below."
-            )
-    known = found.known
-    lines.append(
-        f"Known error: {_percent(known.error)} on {len(known):,} samples ({known.part})."
-        + (
-            f" {'All' if known.error else 'None'} of them are wrong, so that nothing tells what a shift may cost: read the line "
-            "with chance."
-            if not known.variance
-            else ""
-        )
-    )
-    if found.weighted is not None:
-        w = found.weighted
-        few = " That is few: take it as a hint." if w.effective < 30 else ""
-        lines.append(
-            f"By density ratios the error on the new data is {_percent(w.risk)} (95 % interval {_percent(w.low)} to "
-            f"{_percent(w.high)}), told by as much as {w.effective:.0f} samples.{few}"
-        )
-    lines.append(f"The model itself expects {_percent(found.believed)} errors on the new data.")
-    still = [one.name for one in found.modalities if not one.counted]
-    if still:
-        lines.append(
-            f"Shifts of {listed(still)} too small to be seen with so few samples could make it {_percent(found.unseen.most)}."
-        )
-    lines.append(
-        f"To know the new error to ± {_percent(found.width)} with {_percent(1 - found.delta)} certainty, label "
-        f"{found.labels:,} random new samples; {found.whom.budget:,} tell it to ± {_percent(found.told)}."
-    )
-    if found.left_out:
-        key, why = found.left_out[0]
-        lines.append(f"{len(found.left_out):,} new samples cannot be read and are left out ({key}: {why}).")
-    return lines
-
-
-def _percent(value: float) -> str:
-    from labelwise.bench.words import percent
-
-    return percent(value)
-
-
-def _p(value: float) -> str:
-    return f"{value:.2g}"
-
-
 def _print(found: Drift) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from labelwise.bench.words import percent
+    from labelwise.cli.drift_words import READINGS, headline, sentences, short
 
     console = Console(highlight=False)
     console.print(Text(headline(found), style="bold"), soft_wrap=not console.is_terminal)
@@ -284,15 +195,15 @@ def _print(found: Drift) -> None:
     for one in found.modalities:
         chance = f"{one.chance_low:.2f} to {one.chance_high:.2f}"
         moved.add_row(
-            Text(one.name), f"{one.old:,}", f"{one.new:,}", f"{one.measured:.2f}", chance, _p(one.p), one.by or "no"
+            Text(one.name), f"{one.old:,}", f"{one.new:,}", f"{one.measured:.2f}", chance, short(one.p), one.by or "no"
         )  # fmt: skip
     cost = table("error at most", *READINGS.values())
     for words, told in (("on known samples", found.costs.at_most), ("with chance", found.costs.certified)):
-        cost.add_row(words, *(_percent(getattr(told, name)) for name in READINGS))
+        cost.add_row(words, *(percent(getattr(told, name)) for name in READINGS))
     where = table("where to label", "samples", "model's error", "labels")
     for stratum in found.whom.strata:
         where.add_row(
-            Text(stratum.name), f"{stratum.samples:,}", _percent(stratum.error), f"{stratum.labels:,}"
+            Text(stratum.name), f"{stratum.samples:,}", percent(stratum.error), f"{stratum.labels:,}"
         )
     console.print()
     console.print(moved)

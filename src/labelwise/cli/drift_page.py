@@ -111,7 +111,7 @@ def _page(
     from markupsafe import Markup
 
     from labelwise.bench.words import percent
-    from labelwise.cli.drift import READINGS, headline, sentences
+    from labelwise.cli.drift_words import READINGS, headline, sentences
     from labelwise.project.drift.seeing import WORDS
 
     folder = resources("labelwise.bench") / "templates"
