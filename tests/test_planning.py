@@ -13,6 +13,7 @@ from labelwise.cli import app
 from labelwise.errors import InputError, UnknownName
 from labelwise.planning import forecast
 from labelwise.seeds import generator
+from labelwise.strategies import TABLE
 
 POINTS = [(500, 15), (500, 62), (1_000, 25), (1_000, 100), (2_000, 50), (2_000, 200)]
 FORMS = {
@@ -76,6 +77,14 @@ def test_two_sizes_are_run_however_little_time_there_is():
     assert [(run.n, run.batch) for run in told.runs] == [(500, 5), (500, 20), (1_000, 5)]
     sure = forecast("margin", 10**9, 20, seconds=3600, largest=100_000)
     assert told.extra_bytes > sure.extra_bytes / 4  # a constant, read off one size, would be a millionth
+
+
+def test_every_strategy_finds_the_arrays_that_it_needs():
+    for name in TABLE:
+        strategy = planning.make(name, **({"truth": [0] * 20} if name == "grand-oracle" else {}))
+        seen = planning._view(strategy, 20, 3, 4, 10, 2, "float32", 0)
+        for part in ("pool", "labelled", "validation"):
+            assert getattr(strategy.needs, part) <= set(getattr(seen, part).names), name
 
 
 def test_made_up_arrays_are_what_a_network_answers():

@@ -259,6 +259,7 @@ def _view(
             "modal_probs": lambda: np.stack([softmax(logits)] * 2, axis=1),
             "modal_embeddings": lambda: (embeddings.astype(dtype),) * 2,
             "evidence": lambda: np.stack([np.exp(logits).clip(max=1e3)] * 2, axis=1).astype(dtype),
+            "coalitions": lambda: np.stack([softmax(logits)] * 4, axis=1),  # 2^M, and M = 2
             "present": lambda: np.ones((rows, 2), bool),
             "el2n": lambda: rng.random(rows).astype(dtype),
             "y": lambda: y,
