@@ -19,6 +19,7 @@ from labelwise.cli.forecast import forecast_command
 from labelwise.cli.people import ask_command, export_command, new_command, status_command, tell_command
 from labelwise.cli.plan import plan_command
 from labelwise.cli.policy import policy_app
+from labelwise.cli.recommend import recommend_command
 from labelwise.cli.report import report_command
 from labelwise.cli.select import select_command
 from labelwise.cli.strategies import strategies_command
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 _PANELS: dict[str, dict[str, Callable[..., None]]] = {
     "See it work": {"demo": demo_command},
+    "Choose a strategy": {"recommend": recommend_command},
     "Choose from arrays": {"select": select_command, "plan": plan_command},
     "Label your own files": {
         "new": new_command,

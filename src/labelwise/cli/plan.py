@@ -41,33 +41,35 @@ def plan_command(
     whole = (last.n, last.batch) == (n, min(n, budget))
     typer.echo(
         f"{strategy}: {budget:,} of {n:,} samples\n"
-        f"  time          {_time(told.seconds)}\n"
-        f"  extra memory  {_bytes(told.extra_bytes)}\n"
-        f"  the arrays    {_bytes(told.array_bytes)} (memory maps are read block by block)\n"
+        f"  time          {duration(told.seconds)}\n"
+        f"  extra memory  {size_of(told.extra_bytes)}\n"
+        f"  the arrays    {size_of(told.array_bytes)} (memory maps are read block by block)\n"
         + (
             f"Measured at this size, {len(told.runs)} runs."
             if whole
             else f"Extrapolated from {len(told.runs)} runs of up to {last.n:,} samples; --seconds 60 calibrates on larger ones."
         )
     )
-    free = _available()
+    free = free_memory()
     if free is not None and told.extra_bytes > free:
         typer.echo(
-            f"This machine has {_bytes(free)} free: not enough. Ask fewer, or of a subsample.", err=True
+            f"This machine has {size_of(free)} free: not enough. Ask fewer, or of a subsample.", err=True
         )
 
 
-def _time(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them."""
     if seconds < 120:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _bytes(count: float) -> str:
+def size_of(count: float) -> str:
+    """Return bytes as a person says them."""
     return f"{count / 1e6:,.1f} MB" if count < 1e9 else f"{count / 1e9:,.1f} GB"
 
 
-def _available() -> int | None:
+def free_memory() -> int | None:
     """Return the bytes that programs may still take; None where the system does not say."""
     info = Path("/proc/meminfo")
     if not info.exists():
