@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from fabricated import run
 from numpy.testing import assert_allclose
@@ -11,6 +12,7 @@ from labelwise.bench.results import Run
 from labelwise.bench.settings import curve_of
 from labelwise.bench.words import percent, points
 from labelwise.errors import InputError
+from labelwise.functional.ranking import detectable
 
 SLOW = (0.5, 0.7, 0.9)
 QUICK = (0.5, 0.9, 0.95)
@@ -76,12 +78,12 @@ def test_no_difference_is_said_with_what_would_be_visible() -> None:
     found = compare([run("random", s, SLOW) for s in range(5)] + noisy)
     [setting] = found.settings
     assert setting.verdict == "none"
-    assert found.headline.startswith(
-        "No strategy differs from random here: with these seeds, differences under "
+    # AUBC counts the first point half-weighted and unchanged: d_aubc = 0.75 d, s = 0.75 * 0.0201494 = 0.015112. Four times
+    # in five a t-test of five pairs finds 1.6820 s = 0.025418 (noncentral t, see the tests of detectable): 2.5 points
+    assert found.headline == (
+        "No strategy differs from random here: with 5 seeds, true differences in AUBC under 2.5 points are mostly invisible."
     )
-    # AUBC counts the first point half-weighted and unchanged: d_aubc = 0.75 d. s(d) = 0.0201494, t(4, .975) = 2.7764,
-    # so half the interval is 0.75 * 2.7764 * 0.0201494 / sqrt(5) = 0.018764 -> 1.9 points; one strategy, no correction
-    assert "differences under 1.9 points" in found.headline
+    assert any(line.startswith("A true difference of 2.5 points would be found") for line in setting.detail)
     assert setting.bold["aubc"] is None
 
 
@@ -91,12 +93,14 @@ def test_looking_at_more_strategies_makes_small_differences_invisible() -> None:
     others = [
         run(name, s, shifted(SLOW, d)) for name in ("margin", "entropy", "bald") for s, d in enumerate(noise)
     ]
-    # the level is 0.05 / 3 a pair: t(4, 1 - .025/3) = 3.9608 instead of 2.7764 -> 1.8764 * 3.9608 / 2.7764 = 2.677
-    assert "differences under 2.7 points" in compare(base + others).headline
+    # the level is 0.05 / 3 a pair, with the deviation 0.015112 of the test above
+    wanted = detectable(0.75 * float(np.std(noise, ddof=1)), 5, alpha=0.05 / 3)
+    assert f"under {100 * wanted:.1f} points" in compare(base + others).headline
+    assert wanted > detectable(0.75 * float(np.std(noise, ddof=1)), 5)
 
 
 def test_seeds_too_few_for_any_difference_are_called_too_few() -> None:
-    # d = +-0.1, two seeds: AUBC differs by +-0.075; t(1, 1 - .025/2) = 25.45 for two strategies -> 0.075 * 25.45 > 1
+    # two seeds never make a difference clear
     base = [run("random", s, SLOW) for s in range(2)]
     others = [run(n, s, shifted(SLOW, d)) for n in ("margin", "bald") for s, d in enumerate((0.1, -0.1))]
     assert "so few seeds cannot show any difference" in compare(base + others).headline

@@ -133,13 +133,18 @@ def test_power_is_that_of_published_tables() -> None:
     assert ranking.detectable(1.0, 5, power=0.05) == pytest.approx(0, abs=1e-4)
 
 
-def test_power_is_the_share_of_experiments_that_find_it() -> None:
+@pytest.mark.parametrize(
+    "alpha", [0.05, 0.05 / 3, 0.05 / 60]
+)  # small levels look where the far tail is nothing
+def test_power_is_the_share_of_experiments_that_find_it(alpha: float) -> None:
     from scipy.special import stdtrit
 
     rng = np.random.default_rng(1)
-    d = rng.normal(ranking.detectable(2.0, 5), 2.0, size=(20_000, 5))
+    d = rng.normal(ranking.detectable(2.0, 5, alpha=alpha), 2.0, size=(20_000, 5))
     t = d.mean(axis=1) / (d.std(axis=1, ddof=1) / np.sqrt(5))
-    assert (abs(t) > stdtrit(4, 0.975)).mean() == pytest.approx(0.8, abs=0.012)  # four standard errors
+    assert (abs(t) > stdtrit(4, 1 - alpha / 2)).mean() == pytest.approx(
+        0.8, abs=0.012
+    )  # four standard errors
 
 
 def test_ratios_are_means_of_logarithms() -> None:

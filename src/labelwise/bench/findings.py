@@ -185,9 +185,10 @@ class Cost:
 
 @dataclass(frozen=True)
 class Power:
-    """The smallest true difference of AUBC, as a share, that a paired t-test (5 %) with so many seeds finds 4 times in 5.
+    """The smallest true difference of AUBC, as a share, that a paired t-test with so many seeds finds 4 times in 5.
 
-    That of the median strategy, by how far its differences from the reference spread.
+    The test is at 5 % over all strategies compared. That of the median strategy, by how far its differences from the
+    reference spread.
     """
 
     difference: float

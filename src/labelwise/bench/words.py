@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from labelwise.bench.findings import Pair, Setting, Summary
+from labelwise.bench.findings import Pair, Power, Setting, Summary
 from labelwise.bench.names import CHEATS, REFERENCE, REFERENCES
 
 
@@ -41,41 +41,28 @@ def seeds(n: int) -> str:
     return f"{n} seed" if n == 1 else f"{n} seeds"
 
 
-def visible(pairs: Sequence[Pair]) -> float | None:
-    """Return the size below which a difference cannot be told from 0 in the least precise of some pairs.
-
-    Half the t interval at the level 5 % / pairs: who looks at many strategies must ask more of each. None with one
-    seed.
-    """
-    from scipy.special import stdtrit  # scipy is imported where it is used: `import labelwise` stays quick
-
-    sizes = []
-    for pair in pairs:
-        if pair.half is not None:
-            freedom = len(pair.values) - 1
-            sizes.append(pair.half * stdtrit(freedom, 1 - 0.025 / len(pairs)) / stdtrit(freedom, 0.975))
-    return float(max(sizes)) if sizes else None
-
-
 def spoken(setting: Setting) -> Setting:
     """Return the setting with verdict, headline and detail filled in."""
     verdict, headline, detail = _say(setting)
     if setting.preliminary:
         headline = f"Preliminary, to {count(setting.span[1])} labels: {headline}"
-    return replace(
-        setting, verdict=verdict, headline=_capital(headline), detail=(*detail, *_shown_by_seeds(setting))
-    )
+    said = (*detail, *_shown_by_seeds(setting, verdict))
+    return replace(setting, verdict=verdict, headline=_capital(headline), detail=said)
 
 
-def _shown_by_seeds(setting: Setting) -> list[str]:
-    """Return the sentence on how small a difference these seeds can show, where there is one to say."""
+def _shown_by_seeds(setting: Setting, verdict: str) -> list[str]:
+    """Return what "mostly invisible" means, where there is a size to say; whole where the headline does not have it."""
     power = setting.power
     if power is None or power.difference >= 1:
         return []
+    how = "(paired t-test at 5 % after Holm's correction, seeds that spread like the median strategy's)"
+    if verdict in ("none", "worse"):
+        return [
+            f"A true difference of {points(power.difference)} points would be found in 4 of 5 such experiments {how}."
+        ]
     return [
         f"With {seeds(power.seeds)}, true differences in AUBC under {points(power.difference)} points from {setting.reference} are "
-        "mostly invisible here: one of that size would be found in 4 of 5 such experiments (paired t-test at 5 %, "
-        "seeds that spread like the median strategy's)."
+        f"mostly invisible here: one of that size would be found in 4 of 5 such experiments {how}."
     ]
 
 
@@ -95,16 +82,17 @@ def overall(settings: Sequence[Setting]) -> str:
         where = f"{len(better)} of {len(settings)} settings"
         return f"Some strategy is better than {against} in {where}; most clearly in {gain.title}: {gain.headline}"
     lost = f" In {len(worse)} of them some strategy is worse." if worse else ""
-    sizes = [v for s in tested if (v := visible(_areas(s))) is not None]
-    blind = f": {_blind(max(sizes))}" if sizes else ""
+    powers = [s.power for s in tested if s.power is not None]
+    blind = f": {_blind(max(powers, key=lambda one: one.difference))}" if powers else ""
     return f"No strategy is better than {against} in any of {len(settings)} settings{blind}.{lost}"
 
 
-def _blind(size: float) -> str:
-    """Return how small a difference may be and still be seen, in [0, inf); from 1 on none that accuracies can have."""
-    if size >= 1:
+def _blind(power: Power | None) -> str:
+    """Return how small a difference may be and still be seen; from 1 on none that accuracies can have."""
+    if power is None or power.difference >= 1:
         return "so few seeds cannot show any difference, however large; five make a useful interval"
-    return f"with these seeds, differences under {points(size)} points are invisible"
+    size = points(power.difference)
+    return f"with {seeds(power.seeds)}, true differences in AUBC under {size} points are mostly invisible"
 
 
 def _gain(setting: Setting) -> float:
@@ -154,14 +142,13 @@ def _say(setting: Setting) -> tuple[str, str, list[str]]:
         if len(setting.strategies) > 2 and setting.bold["aubc"] is None:
             detail.append("The best and the second best cannot be told apart with these seeds.")
         return "better", _better(setting, first), detail
-    size = visible(pairs)
-    if size == 0 and not any(p.mean for p in pairs):
+    if not any(value for p in pairs for value in p.values):
         return (
             "none",
             "Every strategy has the same accuracy here with every seed: there is nothing to tell apart.",
             detail,
         )
-    blind = "" if size is None else _blind(size)
+    blind = _blind(setting.power)
     if worse:
         return "worse", f"No strategy is better than {setting.reference} here: {blind}.", detail
     return "none", f"No strategy differs from {setting.reference} here: {blind}.", detail

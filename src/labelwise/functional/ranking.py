@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import factorial, inf, sqrt
+from math import factorial, inf, isnan, sqrt
 from typing import Any
 
 import numpy as np
@@ -225,8 +225,9 @@ def detectable(deviation: float, pairs: int, power: float = 0.8, alpha: float = 
     critical = float(stdtrit(n - 1, 1 - level / 2))
 
     def found(shift: float) -> float:
-        tails = 1 - nctdtr(n - 1, shift, critical) + nctdtr(n - 1, shift, -critical)
-        return float(tails) - wanted
+        far = float(nctdtr(n - 1, shift, -critical))
+        # scipy has NaN where the far tail is nothing (below 1e-15)
+        return float(1 - nctdtr(n - 1, shift, critical)) + (0.0 if isnan(far) else far) - wanted
 
     high = 1.0
     while found(high) < 0:
