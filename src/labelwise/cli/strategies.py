@@ -22,11 +22,16 @@ FIRST = {
     "large batches": ("badge", "cluster-margin", "coreset"),
     "rare classes that matter": ("bral-t-plus", "galaxy", "base", "fl2mi"),
     "dropout, an ensemble or a forest": ("bald", "batch-bald", "epig"),
-    "several modalities": ("bmmal", "badge", "evidential-uncertainty"),
+    "several modalities": ("rl-mba-plus", "bmmal", "cluster-margin"),
     "millions of samples": ("margin", "coreset", "badge"),
 }
 # Strategies with a page of their own in the docs.
-PAGES = {"bral-t": "systems/bral-t.md", "bral-t-plus": "systems/bral-t.md#bral-t-plus"}
+PAGES = {
+    "bral-t": "systems/bral-t.md",
+    "bral-t-plus": "systems/bral-t.md#bral-t-plus",
+    "rl-mba": "systems/rl-mba.md",
+    "rl-mba-plus": "systems/rl-mba.md#rl-mba-plus",
+}
 
 
 def strategies_command(
