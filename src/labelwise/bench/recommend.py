@@ -242,6 +242,11 @@ def recommend(
             refused[name] = why
         else:
             taken.append(name)
+    if not taken:
+        raise InputError(
+            f"Every strategy that could be taken takes too long or too much memory here; the first, {ranked[0]}: "
+            f"{refused[ranked[0]]}."
+        )
     return Recommendation(
         facts, rule, tuple(map(choice, taken)), choice(MARGIN) if MARGIN in ranked else None, tuple(apart),
         len(sets), len(grouped), tuple(outside(facts, sets)), dict(barred or {}), refused,
