@@ -18,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from labelwise.bench.able import able
 from labelwise.bench.advice import Facts, groups
 from labelwise.bench.leaderboard import DataSet, Leaderboard, read
 from labelwise.bench.outlook import signed
 from labelwise.bench.recommend import LEAST, MARGIN, RANDOM, RULES, gains, recommend, witnesses
+from labelwise.bench.recommend_words import headline, sentences
 from labelwise.functional.pooling import Weighed, weighed
 from record import RESULTS, write
 
@@ -117,10 +119,12 @@ def measured(board: Leaderboard) -> dict[str, Any]:
     def of(found: Weighed) -> list[float | None]:
         return [None if v is None else round(v, 3) for v in (found.mean, found.low, found.high)]
 
+    rule = chosen(rows)
     return {
         "what": "regret: points of AUBC below the best strategy of the set, with all sets that share data left out of the advice; "
         "mean and 95 % interval over groups of sets without data in common",
-        "rule": chosen(rows),
+        "rule": rule,
+        "example": example(board, rule),
         "regret": {who: of(over_groups(rows, lambda row, who=who: row["regret"][who])) for who in SAID},
         "differences": {
             f"{a} - {b}": of(
@@ -221,16 +225,11 @@ def _verdict(result: Mapping[str, Any]) -> str:
     )
 
 
-def example() -> str:
-    """Return what the command says of a pool, with the numbers of today."""
-    from labelwise.bench.able import able
-    from labelwise.bench.recommend_words import headline, sentences
-
-    facts = Facts(**EXAMPLE)
+def example(board: Leaderboard, rule: str) -> list[str]:
+    """Return what the command says of a pool."""
     can, _ = able("cnn", 1)
-    rule = json.loads((RESULTS / f"{NAME}.json").read_text())["rule"]
-    found = recommend(facts, read(), can, rule=rule)
-    return "\n".join(["```text", headline(found), "", *sentences(found), "```"])
+    found = recommend(Facts(**EXAMPLE), board, can, rule=rule)
+    return [headline(found), "", *sentences(found)]
 
 
 def replaced(text: str, mark: str, content: str) -> str:
@@ -244,7 +243,8 @@ def replaced(text: str, mark: str, content: str) -> str:
 def page() -> str:
     """Return the docs' page with its tables anew, from the committed results."""
     result = json.loads((RESULTS / f"{NAME}.json").read_text())
-    return replaced(replaced(PAGE.read_text(), "example", example()), "tables", tables(result))
+    said = "\n".join(["```text", *result["example"], "```"])
+    return replaced(replaced(PAGE.read_text(), "example", said), "tables", tables(result))
 
 
 def main() -> None:

@@ -107,6 +107,7 @@ def test_the_page_of_strategies_is_what_the_command_prints():
         ("bralt_evidence", "systems/bral-t-results.md"),
         ("multimodal_evidence", "systems/rl-mba-results.md"),
         ("forecast", "forecast.md"),
+        ("recommend", "recommend.md"),
         ("found", "found.md"),
     ],
 )
