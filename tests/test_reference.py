@@ -74,7 +74,7 @@ def python_blocks():
 
 def public():
     """Full name -> why it is public."""
-    from labelwise import data, models, strategies
+    from labelwise import data, models
 
     names = {}
     modules = [m.name for m in pkgutil.walk_packages(labelwise.__path__, "labelwise.")]
@@ -87,7 +87,8 @@ def public():
             hasattr(import_module(face), "__all__") for face in faces
         ):
             names |= {full_name(thing): "mathematics" for thing in own(module)}
-    for table in (strategies.TABLE, data.TABLE, {k: place for k, (place, _) in models.TABLE.items()}):
+    # Strategies have a page of their own, printed from their docstrings, so that a new one costs no line here.
+    for table in (data.TABLE, {k: place for k, (place, _) in models.TABLE.items()}):
         for row, place in table.items():
             if is_documented(thing := at(place.replace(":", "."))):
                 names[full_name(thing)] = f"the table's row {row!r}"
