@@ -305,4 +305,24 @@ def test_regret_of_a_made_up_board_by_hand(monkeypatch):
     assert [row["best"] for row in rows] == ["badge", "margin", "margin", "margin"]
     assert made.over_groups(rows, lambda row: row["regret"]["margin"]).mean == pytest.approx(0.5)
     assert rows[0]["picks"]["overall"] == "margin"  # the other three sets know nothing better
-    assert made.chosen(rows) == "cautious"
+    assert made.chosen(rows) == "cautious"  # overall picks margin, too: as good, and less simple
+
+
+def test_the_rule_is_the_simplest_within_a_standard_error_of_the_best(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    made = importlib.import_module("recommend")
+
+    def rows(*cautious):
+        return [
+            {"group": str(k), "regret": {"cautious": c, "overall": 1.0, "similar": 0.99}}
+            for k, c in enumerate(cautious)
+        ]
+
+    # cautious less similar: 0.01, 0.51, 0.01, 0.51: mean 0.26, standard error 0.2887 / 2 = 0.144
+    assert made.standard_error(rows(1.0, 1.5, 1.0, 1.5), "cautious", "similar") == pytest.approx(
+        0.1443, abs=1e-4
+    )
+    assert (
+        made.chosen(rows(1.0, 1.5, 1.0, 1.5)) == "similar"
+    )  # overall is 0.01 worse everywhere: no error at all
+    assert made.chosen(rows(0.5, 1.9, 0.6, 1.2)) == "cautious"  # mean 1.05, error 0.32

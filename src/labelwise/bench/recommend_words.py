@@ -56,7 +56,7 @@ def _why(told: Recommendation, first: Choice) -> str:
     against = f"{signed(first.over_margin.mean)} points above margin{_interval(first.over_margin)}"
     if first.clear(MARGIN):
         return f"it is better than margin, {against}."
-    return f"it leads, but not clearly: {against}. Margin is the plain choice."
+    return f"it leads, but not clearly: {against}."
 
 
 def _apart(first: Choice, other: Choice) -> bool:
