@@ -118,3 +118,12 @@ def test_the_figures_in_the_docs_are_those_of_the_committed_results(script, page
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     module = importlib.import_module(script)
     assert module.page() == (ROOT / "docs" / page).read_text()
+
+
+@pytest.mark.slow
+def test_the_leaderboard_is_that_of_the_committed_results(monkeypatch):
+    """Its pages, and the numbers in the package. Write them anew: python benchmarks/leaderboard.py."""
+    import importlib
+
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    assert importlib.import_module("leaderboard").stale() == []
