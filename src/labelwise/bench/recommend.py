@@ -48,11 +48,6 @@ class Choice:
     rank: tuple[float, float] | None
     seconds: float | None
 
-    def clear(self, against: str = RANDOM) -> bool:
-        """Return True if it is better than random or margin by an interval over sets that does not hold 0."""
-        found = self.gain if against == RANDOM else self.over_margin
-        return self.materials >= LEAST and found.low is not None and found.low > 0
-
 
 @dataclass(frozen=True)
 class Recommendation:
@@ -63,6 +58,7 @@ class Recommendation:
         rule: by which they are ordered, a row of `RULES`.
         choices: the best first.
         margin: the evidence for margin, wherever it ranks; None where it cannot run or was not measured.
+        above_random, above_margin: strategies that are clearly better: see `clearly_better`.
         near: the sets most like the pool, no two of the same data, the most like first.
         sets, materials: how many there are in all, and how many without data in common.
         outside: sentences on where the pool lies outside of what was measured.
@@ -75,6 +71,8 @@ class Recommendation:
     rule: str
     choices: tuple[Choice, ...]
     margin: Choice | None
+    above_random: tuple[str, ...]
+    above_margin: tuple[str, ...]
     near: tuple[Likeness, ...]
     sets: int
     materials: int
@@ -155,13 +153,20 @@ def order(told: Mapping[str, float], first: Iterable[str] = ()) -> list[str]:
     return sorted(told, key=lambda name: (name not in before, -told[name], name != MARGIN, name))
 
 
-def clearly_better(over_margin: Gains, grouped: Sequence[Sequence[str]], allowed: Iterable[str]) -> list[str]:
-    """Return strategies whose interval over groups of sets lies above margin's, at 5 % over as many as are looked at."""
+def clearly_better(over: Gains, grouped: Sequence[Sequence[str]], allowed: Iterable[str]) -> list[str]:
+    """Return strategies whose interval over groups of sets lies above 0, at 5 % over as many as are looked at.
+
+    Args:
+        over: differences to random or to margin.
+        grouped: sets that share data.
+        allowed: strategies to look at.
+    """
+    alike = {name: dict.fromkeys(found, 1.0) for name, found in over.items()}
     found = {
-        name: witnesses(over_margin[name], grouped, dict.fromkeys(over_margin[name], 1.0))[0]
-        for name in sorted(set(allowed) & set(over_margin) - {MARGIN})
+        name: witnesses(over[name], grouped, alike[name])[0] for name in sorted(set(allowed) & set(over))
     }
-    seen = {name: means for name, means in found.items() if len(means) >= LEAST}
+    # what is held against itself differs nowhere, and is not looked at
+    seen = {name: means for name, means in found.items() if len(means) >= LEAST and any(means)}
     told = {name: weighed(means, level=1 - 0.05 / len(seen)).low for name, means in seen.items()}
     return [name for name, low in told.items() if low is not None and low > 0]
 
@@ -202,9 +207,8 @@ def recommend(
     weights = {like.set.name: like.weight if rule == "similar" else 1.0 for like in near}
     over_random, over_margin = gains(sets, RANDOM), gains(sets, MARGIN)
     told = expected(over_margin, grouped, weights, rule)
-    first: list[str] = []
-    if rule == "cautious":
-        first = clearly_better(over_margin, grouped, allowed) or [MARGIN]
+    above_margin = clearly_better(over_margin, grouped, allowed)
+    first = (above_margin or [MARGIN]) if rule == "cautious" else []
     ranked = [name for name in order(told, first) if name in allowed and name in over_random]
     if not ranked:
         raise InputError(
@@ -248,7 +252,8 @@ def recommend(
             f"{refused[ranked[0]]}."
         )
     return Recommendation(
-        facts, rule, tuple(map(choice, taken)), choice(MARGIN) if MARGIN in ranked else None, tuple(apart),
+        facts, rule, tuple(map(choice, taken)), choice(MARGIN) if MARGIN in ranked else None,
+        tuple(clearly_better(over_random, grouped, allowed)), tuple(above_margin), tuple(apart),
         len(sets), len(grouped), tuple(outside(facts, sets)), dict(barred or {}), refused,
         tuple(sorted(allowed - set(over_random))),
     )  # fmt: skip
@@ -284,8 +289,8 @@ def as_json(told: Recommendation) -> dict[str, Any]:
             "expected_over_margin": choice.expected,
             "over_random": interval(choice.gain),
             "over_margin": interval(choice.over_margin),
-            "clearly_over_random": choice.clear(RANDOM),
-            "clearly_over_margin": choice.clear(MARGIN),
+            "clearly_over_random": choice.name in told.above_random,
+            "clearly_over_margin": choice.name in told.above_margin,
             "materials": choice.materials,
             "on": dict(choice.on),
             "worst": None if choice.worst is None else {"set": choice.worst[0], "over_random": choice.worst[1]},

@@ -9,7 +9,7 @@ from typing import Any
 from labelwise.bench.able import Able
 from labelwise.bench.advice import about
 from labelwise.bench.outlook import signed
-from labelwise.bench.recommend import LEAST, MARGIN, RANDOM, Choice, Recommendation
+from labelwise.bench.recommend import MARGIN, RANDOM, Choice, Recommendation
 from labelwise.bench.recommend_constants import CONSTANTS
 from labelwise.bench.words import listed
 from labelwise.functional.pooling import Weighed
@@ -29,7 +29,7 @@ def sentences(told: Recommendation) -> list[str]:
     if first.name != RANDOM:
         mean = f"{signed(first.gain.mean)} points of accuracy above random, averaged over the budget"
         lines.append(f"On {_sets(first)} it was {mean}{_interval(first.gain)}.")
-        if not first.clear(RANDOM):
+        if first.name not in told.above_random:
             lines.append(
                 "That is not clearly better than random: random picks cost nothing and tell how good the model is."
             )
@@ -38,7 +38,11 @@ def sentences(told: Recommendation) -> list[str]:
                 f"On one more set, such as yours, it may be anything from {signed(first.gain.next_low)} to "
                 f"{signed(first.gain.next_high or 0.0)}: worse than random, too."
             )
-    others = [c.name for c in told.choices[1:] if c.name != RANDOM and not _apart(first, c)]
+    others = [
+        c.name
+        for c in told.choices[1:]
+        if c.name != RANDOM and (c.name in told.above_margin) == (first.name in told.above_margin)
+    ]
     if others:
         lines.append(
             f"It cannot be told apart from {listed(others)}: time, and how they did on sets like yours, may decide."
@@ -54,21 +58,9 @@ def _why(told: Recommendation, first: Choice) -> str:
     if told.margin is None:
         return "it leads what was measured and can run here; margin cannot."
     against = f"{signed(first.over_margin.mean)} points above margin{_interval(first.over_margin)}"
-    if first.clear(MARGIN):
-        return f"it is better than margin, {against}."
-    return f"it leads, but not clearly: {against}."
-
-
-def _apart(first: Choice, other: Choice) -> bool:
-    """Return True if one of them is clearly better or worse than margin and the other is not."""
-
-    def side(choice: Choice) -> int:
-        found = choice.over_margin
-        if choice.name == MARGIN or choice.materials < LEAST or found.low is None or found.high is None:
-            return 0
-        return int(found.low > 0) - int(found.high < 0)
-
-    return side(first) != side(other)
+    if first.name in told.above_margin:
+        return f"it is clearly better than margin, {against}."
+    return f"it leads, but not clearly for the first of many: {against}."
 
 
 def _sets(choice: Choice) -> str:
