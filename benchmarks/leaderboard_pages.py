@@ -44,7 +44,7 @@ ABOUT = {
     "digit-pairs": "Digits that are written (MNIST), spoken (FSDD) and, with three modalities, signed with a hand",
     "phone-watch-har": "What people do, from the sensors of a phone and a watch, and facts about the person",
     "mulberry": "Drawings of symbols and the words that they stand for",
-    "womens-reviews": "Reviews of clothes: the text, and facts about the buyer and the item; is it recommended?",
+    "womens-reviews": "Reviews of clothes: the text, and facts about the buyer and the item, from which to tell whether it is recommended",
 }
 
 
@@ -197,7 +197,7 @@ def sets_table(sets: Sequence[Tested]) -> Table:
     return Table(
         columns,
         tuple(rows),
-        "Best: gains most AUBC over random; the best of many on the same runs flatters itself. Bold: clear after Holm's "
+        "Best: gains most AUBC over random (“–”: none gains any); the best of many on the same runs flatters itself. Bold: clear after Holm's "
         "correction for every strategy of the set. Small: half the 95 % interval over seeds, or its ends. Ratio: labels over "
         "those of random until 90, 95 or 99 % of the full accuracy (which that is, the set's page says); below 1 is fewer; “≤” "
         "where not every run of random got there; “–” where random has it from the start or the strategy never. Seconds: of "

@@ -215,3 +215,23 @@ def test_the_numbers_of_the_package_are_those_of_the_runs(runs, monkeypatch):
     assert margin["seeds"] == [0, 1, 2, 3, 4] and margin["seconds"] == 2.0
     # (0.5 + 0.8) / 2 and (0.8 + 0.9) / 2, of one half each
     assert margin["aubc"][0] == pytest.approx(0.75) and margin["last"][0] == pytest.approx(0.9)
+
+
+def test_ranks_of_many_strategies_are_a_list_and_not_a_matrix(runs, pages):
+    many = {"random": 0.0, **{f"s{k:02}": k / 100 for k in range(1, 25)}}
+    found = pages.block([measured(runs, n, methods=many).setting for n in ("one", "two", "three")])
+    table = pages.ranks_table(found.found)
+    assert [r.name for r in table.rows[:2]] == ["s24", "s23"] and table.rows[-1].name == "random"
+    # the best beats all 24 others on all three sets: seeds shift all curves alike
+    assert [c.text for c in table.rows[0].cells] == ["1.00", "72", "0", "0"]
+    text = "\n".join(pages.group("Title", "About.", found, "many", drawn=False))
+    assert "S24 ranks best over 3 sets" in text and 'class="heat"' not in text
+    assert "Not enough runs yet" in "\n".join(pages.group("Title", "About.", None, "none", drawn=False))
+
+
+def test_the_first_page_says_what_is_missing(runs, pages):
+    sets = [measured(runs, name) for name in ("one", "two", "three")]
+    text = pages.index(sets, 4, drawn=False)
+    assert "On 3 of 3 sets some strategy is clearly better than picking at random." in text
+    assert "Margin ranks best over 3 sets" in text and "45 campaigns so far, 5 to 5 seeds" in text
+    assert "4 committed runs are of specs that the protocols no longer hold" in text
