@@ -30,8 +30,9 @@ def sentences(told: Recommendation) -> list[str]:
         mean = f"{signed(first.gain.mean)} points of accuracy above random, averaged over the budget"
         lines.append(f"On {_sets(first)} it was {mean}{_interval(first.gain)}.")
         if first.name not in told.above_random:
+            counted = "Counting how many strategies were looked at, that" if _above(first.gain) else "That"
             lines.append(
-                "That is not clearly better than random: random picks cost nothing and tell how good the model is."
+                f"{counted} is not clearly better than random: random picks cost nothing and tell how good the model is."
             )
         elif first.gain.next_low is not None and first.gain.next_low < 0:
             lines.append(
@@ -60,7 +61,12 @@ def _why(told: Recommendation, first: Choice) -> str:
     against = f"{signed(first.over_margin.mean)} points above margin{_interval(first.over_margin)}"
     if first.name in told.above_margin:
         return f"it is clearly better than margin, {against}."
-    return f"it leads, but not clearly for the first of many: {against}."
+    many = ", counting how many were looked at" if _above(first.over_margin) else ""
+    return f"it leads, but not clearly{many}: {against}."
+
+
+def _above(found: Weighed) -> bool:
+    return found.low is not None and found.low > 0
 
 
 def _sets(choice: Choice) -> str:
