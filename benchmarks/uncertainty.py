@@ -15,16 +15,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from figures import curves_svg
 from labelwise import data
 from labelwise.bench.compare import compare
 from labelwise.bench.diagnose import diagnose, simulate
 from labelwise.bench.findings import Setting
 from labelwise.bench.launch import Job, launch
+from labelwise.bench.outlook import as_json
 from labelwise.bench.protocols import find, names
+from labelwise.bench.report.forecast import ahead
 from labelwise.bench.results import read_run
 from labelwise.bench.run import run_file
 from labelwise.bench.spec import read_bench
+from labelwise.bench.words import points
+from labelwise.functional.ranking import detectable
 from record import RESULTS, provenance, write
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -49,11 +55,13 @@ def watch(jobs: Sequence[Job]) -> None:
 def measure(protocol: str, folder: Path, jobs: int) -> Path:
     """Run a protocol and write its results."""
     bench = read_bench(find(protocol))
+    cases = {spec.id: named for spec, named in zip(bench.specs, bench.cases, strict=True)}
     done = launch(
         bench.specs,
         folder / bench.name,
         jobs=jobs,
         notes={"bench": bench.name, "commit": provenance()["commit"]},
+        cases=cases,
         watch=watch,
     )
     print()
@@ -61,13 +69,15 @@ def measure(protocol: str, folder: Path, jobs: int) -> Path:
     if failed:
         raise SystemExit(f"{protocol}: {len(failed)} runs did not finish: {failed[0]}")
     runs = [read_run(run_file(folder / bench.name, spec)) for spec in bench.specs]
-    comparison = compare(runs)
+    comparison = compare(runs, cases)
     settings = []
     for setting, group in zip(comparison.settings, comparison.groups, strict=True):
         simulation, why_not = simulate(group, load)
         classes = group.runs[setting.reference][0].state.opened.task["classes"]
         found = {d.strategy: d for d in diagnose(group, classes, simulation, setting.reference)}
-        settings.append({**condensed(setting, found), "data_missing": why_not})
+        coming = ahead(setting, group)
+        forecast = coming and {"of": coming[0], **as_json(coming[1])}
+        settings.append({**condensed(setting, found), "forecast": forecast, "data_missing": why_not})
     commits = {str(run.state.opened.notes.get("commit", provenance()["commit"])) for run in runs}
     content = {
         "commit": ", ".join(sorted(commits)),  # of the code that made the runs
@@ -183,6 +193,17 @@ def table(setting: dict[str, Any]) -> list[str]:
     return lines
 
 
+def headline(setting: dict[str, Any]) -> str:
+    """Return what was found; how small a difference the seeds can show, in the words of today's reports."""
+    found, older, _ = str(setting["headline"]).partition(": with these seeds, ")
+    if not older:
+        return found
+    values = [p["values"] for p in setting["pairs"] if (p["against"], p["measure"]) == ("random", "aubc")]
+    sizes = sorted(detectable(np.std(v, ddof=1), len(v), alpha=0.05 / len(values)) for v in values)
+    size = points(sizes[(len(sizes) - 1) // 2])
+    return f"{found}: with {len(values[0])} seeds, true differences in AUBC under {size} points are mostly invisible."
+
+
 def page() -> str:
     """Return the docs' page of results, from the committed JSON files alone."""
     lines = [
@@ -207,9 +228,9 @@ def page() -> str:
             if several:
                 lines += [f"### {setting['title']}", ""]
             lines += [
-                f"{setting['headline']} ({seeds} seeds.)"
-                if "seeds" not in setting["headline"]
-                else setting["headline"],
+                f"{headline(setting)} ({seeds} seeds.)"
+                if "seeds" not in headline(setting)
+                else headline(setting),
                 "",
             ]
             picture = f"uncertainty-{short}{'' if k == 0 else f'-{k + 1}'}.svg"

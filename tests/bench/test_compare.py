@@ -113,6 +113,19 @@ def test_a_worse_strategy_is_called_worse() -> None:
     assert "Margin is worse than random." in found.settings[0].detail
 
 
+def test_one_fit_has_an_accuracy_and_no_curve() -> None:
+    noise = (0.02, -0.02, 0.022, -0.018, 0.006)
+    runs = [run("random", s, (0.7,)) for s in range(5)]
+    runs += [run("margin", s, (0.7 + d,)) for s, d in enumerate(noise)]
+    [setting] = compare(runs).settings
+    assert setting.headline.startswith(
+        "No method differs from random here: with 5 seeds, true differences in accuracy"
+    )
+    better = compare(runs[:5] + [run("margin", s, (0.8 + d,)) for s, d in enumerate(noise)]).headline
+    assert better.startswith("Margin is better than random with 10 labels: accuracy 80.2 % against 70 %")
+    assert "AUBC" not in better + setting.headline + " ".join(setting.detail)
+
+
 def test_two_seeds_that_agree_by_chance_prove_nothing() -> None:
     runs = [run(name, s, curve) for s in range(2) for name, curve in (("random", SLOW), ("margin", QUICK))]
     [setting] = compare(runs).settings
@@ -140,7 +153,7 @@ def test_a_single_strategy_is_described_and_a_comparison_asked_for() -> None:
 def test_without_random_the_weakest_is_the_reference_and_it_is_said() -> None:
     [setting] = compare(five("entropy", SLOW, spread=0.002) + five("margin", QUICK, spread=0.002)).settings
     assert setting.reference == "entropy"
-    assert "There is no random run: strategies are compared with the weakest, entropy." in setting.detail
+    assert "There is no random run: the others are compared with the weakest, entropy." in setting.detail
 
 
 def test_unequal_seeds_are_paired_and_said() -> None:

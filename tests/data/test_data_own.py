@@ -256,6 +256,18 @@ def test_detection_by_hand(columns, wanted):
     assert detect(pyarrow.table(columns)) == wanted
 
 
+def test_a_column_of_nothing_but_class_names_holds_the_labels():
+    columns = {
+        "said": ["so good", "so bad", "so so"],
+        "kind": ["ham", None, "not spam"],
+        "size": ["s", "m", "s"],
+    }
+    table = pyarrow.table(columns)
+    assert detect(table, ["ham", "not spam"]) == Columns(None, "said", (), "kind")
+    assert detect(table, ["ham"]).label is None
+    assert detect(table).label is None
+
+
 def test_labels_from_pandas_with_gaps_are_whole_numbers(tmp_path):
     table = pyarrow.table({"text": ["a", "b", "c"], "label": pyarrow.array([3.0, 10.0, None])})
     pyarrow.parquet.write_table(table, tmp_path / "t.parquet")

@@ -18,6 +18,7 @@ from project_samples import truth, write_pictures
 from typer.testing import CliRunner
 
 from labelwise.cli import people
+from labelwise.cli.report import report_command
 from labelwise.errors import InputError
 from labelwise.events import Fitted, State
 from labelwise.project import ask, batch
@@ -25,6 +26,7 @@ from labelwise.project.folder import Project, open_project
 from labelwise.project.status import _measured, tally_words
 
 app = typer.Typer(pretty_exceptions_enable=False)
+app.command("report")(report_command)
 for name in ("new", "ask", "tell", "status", "export"):
     app.command(name)(getattr(people, f"{name}_command"))
 
@@ -105,7 +107,9 @@ def test_pictures_from_a_folder_to_labels(tmp_path: Path):
     assert {row["suggestion"] for row in asked} <= {"dark", "bright"}
     assert all(0.5 <= float(row["confidence"]) <= 1 for row in asked)  # the top of two classes
     assert call("ask", birds).stdout == second.stdout  # kept, not made again
-    assert "Unknown: no sample was set aside" in " ".join(call("status", birds).stdout.split())
+    assert "Unknown: nothing measures it." in " ".join(call("status", birds).stdout.split())
+    with pytest.raises(InputError, match="A report of .* needs the model's accuracy"):
+        call("report", birds)
 
 
 def test_a_table_with_text_and_numbers_from_start_to_end(made_mail: Path, tmp_path: Path):
@@ -115,7 +119,7 @@ def test_a_table_with_text_and_numbers_from_start_to_end(made_mail: Path, tmp_pa
         "--classes", "spam,ham", "--budget", 50, "--batch", 30,
     )  # fmt: skip
     # 200 rows, the first 60 labelled; a fifth of those only measures
-    assert "140 samples to choose from, 48 labelled already, 12 more that only measure" in words.stderr
+    assert "140 samples to choose from, 48 labelled already, 12 more kept apart to measure" in words.stderr
     for size in (30, 20):
         asked = rows_of(call("ask", mail))
         assert len(asked) == size
@@ -133,6 +137,10 @@ def test_a_table_with_text_and_numbers_from_start_to_end(made_mail: Path, tmp_pa
     assert (measured["samples"], measured["n_labelled"]) == (12, 98)
     assert measured["low"] < measured["accuracy"] <= measured["high"] + 1e-12
     assert measured["accuracy"] > 0.7
+
+    page = tmp_path / "mail.html"
+    assert f"Report: {page}" in call("report", mail, "-o", page).stdout
+    assert f"<h1>The model reaches {100 * measured['accuracy']:.1f}".removesuffix(".0") in page.read_text()
 
     exported = rows_of(call("export", mail))
     assert [list(row) for row in exported[:1]] == [["id", "file", "label", "annotator", "round", "at"]]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from labelwise.bench.settings import Group, RunCurve
+from labelwise.bench.settings import Group, RunCurve, of_people
 from labelwise.functional.curves import Difference, Interval
 from labelwise.functional.ranking import Friedman
 
@@ -238,6 +238,26 @@ class Setting:
     verdict: str = ""
     headline: str = ""
     detail: tuple[str, ...] = ()
+
+    @property
+    def one_fit(self) -> bool:
+        """Whether every run is one fit: then areas are accuracies, and what is compared is ways of training."""
+        return self.span[0] == self.span[1]
+
+    @property
+    def by_people(self) -> bool:
+        """Whether people answered, so that there is one campaign and nothing to compare it with."""
+        return of_people(self.shared)
+
+    @property
+    def noun(self) -> str:
+        """What the runs differ in."""
+        return "method" if self.one_fit else "strategy"
+
+    @property
+    def area(self) -> str:
+        """What `aubc` is called in sentences and heads."""
+        return "accuracy" if self.one_fit else "AUBC"
 
     def pair(self, strategy: str, measure: str, against: str | None = None) -> Pair | None:
         """Return the comparison of a strategy with the reference (or `against`); None if it was not made."""

@@ -93,8 +93,8 @@ def curve_of(state: State, part: str | None = None) -> tuple[list[int], list[flo
         where = "anywhere" if part is None else f"on {part} data"
         other = f" It was on {measured[0]} data." if measured else ""
         raise InputError(
-            f"Accuracy was never measured {where}, so there is no curve to continue.{other} A project measures it where "
-            "`labelwise new` found labels enough to set some aside, from the second round on."
+            f"Accuracy was never measured {where}, so there is no curve to continue.{other} A project measures it from "
+            "the second round on where `labelwise new` found at least 50 labels: a fifth of them is kept apart for that."
         )
     chosen = part or measured[0]
     told = {

@@ -14,6 +14,13 @@ from labelwise.bench.names import REFERENCE, Cases, method_labels, setting_title
 from labelwise.bench.results import Run
 from labelwise.errors import InputError
 
+PEOPLE = "people"  # name of the oracle of a campaign in which nobody was simulated
+
+
+def of_people(shared: Mapping[str, Any]) -> bool:
+    """Return whether people answered in the runs that share this part of a spec."""
+    return bool(shared.get("oracle", {}).get("name") == PEOPLE)
+
 
 @dataclass(frozen=True)
 class RunCurve:
@@ -217,7 +224,12 @@ def _group(shared: Mapping[str, Any], title: str, members: Sequence[Run], cases:
         if (kept := tuple(run for run in mine if curves[run.id].labels[-1] >= begin))
     }
     span = (begin, min(curves[run.id].labels[-1] for mine in compared.values() for run in mine))
-    caveats = [*_unfinished(ordered, part, preliminary, span, silent), *_unlike(compared, members, part)]
+    people = of_people(shared)
+    caveats = [
+        "Accuracy is measured on labels that were there at the start and kept apart; it holds for samples like those."
+    ]
+    if not people:
+        caveats = [*_unfinished(ordered, part, preliminary, span, silent), *_unlike(compared, members, part)]
     beside = {label: mine[0].spec["recipe"] for label, mine in ordered.items()}
     if said := classifiers.caveat(list(beside), _recipes([mine[0] for mine in ordered.values()])):
         caveats.append(said)
@@ -229,7 +241,7 @@ def _group(shared: Mapping[str, Any], title: str, members: Sequence[Run], cases:
         {label: tuple(mine) for label, mine in ordered.items()},
         compared,
         span,
-        preliminary,
+        preliminary and not people,
         tuple(caveats),
         {label: recipe for label, recipe in beside.items() if recipe != shared["recipe"]},
     )

@@ -61,7 +61,7 @@ def _shown_by_seeds(setting: Setting, verdict: str) -> list[str]:
             f"A true difference of {points(power.difference)} points would be found in 4 of 5 such experiments {how}."
         ]
     return [
-        f"With {seeds(power.seeds)}, true differences in AUBC under {points(power.difference)} points from {setting.reference} are "
+        f"With {seeds(power.seeds)}, true differences in {setting.area} under {points(power.difference)} points from {setting.reference} are "
         f"mostly invisible here: one of that size would be found in 4 of 5 such experiments {how}."
     ]
 
@@ -87,12 +87,12 @@ def overall(settings: Sequence[Setting]) -> str:
     return f"No strategy is better than {against} in any of {len(settings)} settings{blind}.{lost}"
 
 
-def _blind(power: Power | None) -> str:
+def _blind(power: Power | None, area: str = "AUBC") -> str:
     """Return how small a difference may be and still be seen; from 1 on none that accuracies can have."""
     if power is None or power.difference >= 1:
         return "so few seeds cannot show any difference, however large; five make a useful interval"
     size = points(power.difference)
-    return f"with {seeds(power.seeds)}, true differences in AUBC under {size} points are mostly invisible"
+    return f"with {seeds(power.seeds)}, true differences in {area} under {size} points are mostly invisible"
 
 
 def _gain(setting: Setting) -> float:
@@ -107,6 +107,11 @@ def _areas(setting: Setting) -> list[Pair]:
 def _say(setting: Setting) -> tuple[str, str, list[str]]:
     best, detail = setting.strategies[0], []
     if len(setting.strategies) == 1:
+        if setting.by_people:
+            text = f"The model reaches {percent(best.final.mean)} with {count(setting.span[1])} labels bought"
+            if not setting.one_fit:
+                text += f"; it began at {percent(best.curve[0].mean)} with {count(setting.span[0])}"
+            return "alone", f"{text}.", []
         return (
             "alone",
             _alone(setting, best),
@@ -115,14 +120,15 @@ def _say(setting: Setting) -> tuple[str, str, list[str]]:
     pairs = _areas(setting)
     if setting.reference not in REFERENCES:
         detail.append(
-            f"There is no {REFERENCE} run: strategies are compared with the weakest, {setting.reference}."
+            f"There is no {REFERENCE} run: the others are compared with the weakest, {setting.reference}."
         )
     if all(p.p_holm is None for p in pairs):
         listing = "; ".join(f"{s.name} {percent(s.aubc.mean)}" for s in setting.strategies)
         return (
             "untested",
-            f"One seed tells nothing about which strategy is better: mean accuracy over the curve is {listing}.",
-            [*detail, "Run two or more seeds of each strategy; five make a useful interval."],
+            f"One seed tells nothing about which {setting.noun} is better: "
+            f"{'accuracy' if setting.one_fit else 'mean accuracy over the curve'} is {listing}.",
+            [*detail, f"Run two or more seeds of each {setting.noun}; five make a useful interval."],
         )
     better = [p for p in pairs if p.clear and p.mean > 0]
     worse = [p for p in pairs if p.clear and p.mean < 0]
@@ -145,13 +151,13 @@ def _say(setting: Setting) -> tuple[str, str, list[str]]:
     if not any(value for p in pairs for value in p.values):
         return (
             "none",
-            "Every strategy has the same accuracy here with every seed: there is nothing to tell apart.",
+            f"Every {setting.noun} has the same accuracy here with every seed: there is nothing to tell apart.",
             detail,
         )
-    blind = _blind(setting.power)
+    blind, noun = _blind(setting.power, setting.area), setting.noun
     if worse:
-        return "worse", f"No strategy is better than {setting.reference} here: {blind}.", detail
-    return "none", f"No strategy differs from {setting.reference} here: {blind}.", detail
+        return "worse", f"No {noun} is better than {setting.reference} here: {blind}.", detail
+    return "none", f"No {noun} differs from {setting.reference} here: {blind}.", detail
 
 
 def _alone(setting: Setting, best: Summary) -> str:
@@ -182,7 +188,8 @@ def _better(setting: Setting, area: Pair) -> str:
             )
     assert area.half is not None  # a clear pair has three seeds
     return (
-        f"{area.strategy} is better than {setting.reference} along the curve: mean accuracy "
+        f"{area.strategy} is better than {setting.reference} "
+        f"{f'with {count(setting.span[1])} labels: accuracy' if setting.one_fit else 'along the curve: mean accuracy'} "
         f"{percent(setting.summary(area.strategy).aubc.mean)} against "
         f"{percent(setting.summary(setting.reference).aubc.mean)} ({seeds(len(area.seeds))}, difference "
         f"{points(area.mean)} ± {points(area.half)} points)."

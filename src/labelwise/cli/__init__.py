@@ -44,6 +44,7 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "tell": tell_command,
         "status": status_command,
         "forecast": forecast_command,
+        "report": report_command,
         "export": export_command,
         "drift": drift_command,
     },
@@ -51,7 +52,6 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "run": run_command,
         "bench": bench_command,
         "bank": bank_command,
-        "report": report_command,
     },
     "Look things up": {
         "strategies": strategies_command,

@@ -31,14 +31,18 @@ from labelwise.cli.running import TimeUp, command_line, cores, counted, run_all,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from labelwise.bench.report import Report
     from labelwise.bench.spec import Bench
+
+_FEW = 4  # settings whose findings are printed one by one
 
 
 def _cases(bench: Bench) -> dict[str, Mapping[str, str]]:
     return {spec.id: cases for spec, cases in zip(bench.specs, bench.cases, strict=True)}
 
 
-def _report(bench: Bench, folder: Path, out: Path) -> None:
+def _report(bench: Bench, folder: Path, out: Path) -> Report:
+    """Write the report of finished runs, and print what it found."""
     from rich.console import Console
 
     from labelwise.bench.report import write_report
@@ -58,7 +62,13 @@ def _report(bench: Bench, folder: Path, out: Path) -> None:
         printed=bench.printed,
     )
     console = Console()
-    console.print(written.comparison.headline, highlight=False)
+    settings = written.comparison.settings
+    headlines = [written.comparison.headline]
+    if 1 < len(settings) <= _FEW:
+        headlines = [f"{setting.title}: {setting.headline}" for setting in settings]
+    for line in headlines:
+        console.print(line, highlight=False, markup=False)
+    console.print()
     console.print(summary_table(written.comparison))
     if bench.printed is not None:
         where = f"{written.paths['html']}#printed"
@@ -68,7 +78,27 @@ def _report(bench: Bench, folder: Path, out: Path) -> None:
             markup=False,
             soft_wrap=True,
         )
-    console.print(f"Report: {written.paths['html']}", highlight=False, soft_wrap=True)
+    return written
+
+
+def _where(written: Report) -> None:
+    typer.echo(f"\nReport: {written.paths['html']}")
+
+
+def _ahead(written: Report) -> None:
+    """Print what more labels would buy one campaign of each setting."""
+    from rich.console import Console
+
+    from labelwise.bench.outlook import sentences
+    from labelwise.bench.report.forecast import ahead
+
+    console = Console()
+    console.print("\nWhat more labels would buy:", highlight=False)
+    for setting, group in zip(written.comparison.settings, written.comparison.groups, strict=True):
+        if (coming := ahead(setting, group)) is not None:
+            whose, told = coming
+            words = f"{setting.title}, {whose}: {' '.join(sentences(told))}"
+            console.print(words, highlight=False, markup=False)
 
 
 def demo_command(
@@ -77,17 +107,22 @@ def demo_command(
         int | None, typer.Option("--jobs", "-j", help="Processes at a time; default: one a core.")
     ] = None,
 ) -> None:
-    """Compare four strategies on real handwritten digits, five seeds each (two to three minutes on two cores).
+    """Compare strategies on real handwritten digits, five seeds each (two to three minutes on two cores).
 
-    Shows progress, prints the table, and writes a report to look at. Stop it whenever you like: the same command goes
+    Whole digits: random, margin and bral-t-plus. Digits cut in two halves, as two modalities: random, bmmal and
+    rl-mba-plus. Then: what more labels would buy.
+
+    Shows progress, prints the tables, and writes a report to look at. Stop it whenever you like: the same command goes
     on where it stopped.
     """
     from labelwise.bench.protocols import find
     from labelwise.bench.spec import read_bench
 
     bench = read_bench(find("demo"))
-    run_all(bench.specs, folder, jobs or cores(), bench.name)
-    _report(bench, folder, folder / "report.html")
+    run_all(bench.specs, folder, jobs or cores(), bench.name, _cases(bench))
+    written = _report(bench, folder, folder / "report.html")
+    _ahead(written)
+    _where(written)
 
 
 def bench_command(
@@ -147,7 +182,7 @@ def bench_command(
         )
         return
     if report:
-        _report(bench, where, where / "report.html")
+        _where(_report(bench, where, where / "report.html"))
 
 
 def run_command(

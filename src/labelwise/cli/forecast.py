@@ -84,7 +84,7 @@ def forecast_command(
         found = table(told)
         shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for column in found.columns:
-            shown.add_column(column.name, justify="right", no_wrap=True)
+            shown.add_column(column.name.replace("over row above", "on top"), justify="right", no_wrap=True)
         for row in found.rows:
             cells = [Text(row.name)]
             for cell in row.cells:

@@ -132,13 +132,24 @@ def new_command(
         more = "; …" if len(samples.bad) > 5 else ""
         _say(f"{len(samples.bad)} samples cannot be read and are left out ({shown}{more}).")
     task = samples.task
+    known = ""
+    if len(task.given) or len(task.validation):
+        known = f", {len(task.given):,} labelled already"
+        known += (
+            f", {len(task.validation):,} more kept apart to measure the model" if len(task.validation) else ""
+        )
     _say(
-        f"{project}: {_count(len(task.pool), 'sample')} to choose from, {len(task.given):,} labelled already, "
-        f"{len(task.validation):,} more that only measure; {len(task.classes):,} classes."
+        f"{project}: {_count(len(task.pool), 'sample')} to choose from{known}; {len(task.classes):,} classes."
     )
+    if not (len(task.validation) or plan.audit):
+        _say(
+            "How accurate the model is will not be known: no labels were kept apart to measure it. With --audit 0.2 a fifth "
+            "of each later batch is drawn at random and tells it."
+        )
     _say(
-        f"{made.settings.recipe['name']} and {made.settings.strategy['name']}; up to {plan.budget} labels. "
-        f"Next: labelwise ask {project} > batch.csv"
+        f"The model: {made.settings.recipe['name']}; what chooses: {made.settings.strategy['name']}; up to "
+        f"{_count(plan.budget, 'label')}, {plan.start} at first, then {plan.batch} a round. Next: labelwise ask "
+        f"{project} > batch.csv"
     )
 
 
@@ -263,7 +274,7 @@ def _tell_words(judged: Judged, passes: int, still_open: int, room: int, project
         if len(judged.refused) > _SHOWN:
             _say(f"… and {len(judged.refused) - _SHOWN} more; --refused FILE or --json lists all.")
     if not still_open:
-        _say(f"Next: labelwise {'ask' if room else 'export'} {project}")
+        _say(f"Next: labelwise {f'ask {project} > batch.csv' if room else f'export {project} -o labels.csv'}")
 
 
 def status_command(
@@ -310,7 +321,8 @@ def status_command(
     facts.add_row("open", f"{now.open:,} asked and not answered; {now.passes:,} passed")
     if now.given or now.validation:
         facts.add_row(
-            "known", f"{now.given:,} labels at the start, {now.validation:,} more that only measure"
+            "known",
+            f"{now.given:,} labels at the start, {now.validation:,} more kept apart to measure the model",
         )
     facts.add_row("classes", Text(tally_words(now.classes)))
     if now.annotators:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from labelwise.bench.results import Run
     from labelwise.data.truth import Simulation
 
 
@@ -23,8 +24,31 @@ def load_data(spec: Mapping[str, Any]) -> Simulation:
     return data.make(params.pop("name"), **params)
 
 
+def _campaign(folder: Path) -> Run:
+    """Return a project's campaign as a run in which people answered.
+
+    Raises:
+        InputError: its model was never measured.
+    """
+    from labelwise.bench.results import Run
+    from labelwise.bench.settings import PEOPLE
+    from labelwise.errors import InputError
+    from labelwise.project import open_project
+
+    project = open_project(folder)
+    state, made = project.state(), project.settings
+    if not any("accuracy" in fit.validation for fit in state.fits):
+        raise InputError(
+            f"A report of {folder} needs the model's accuracy, which was not measured yet. `labelwise status {folder}` says "
+            "where the project stands, and what would measure it."
+        )
+    task, oracle = {"name": made.name}, {"name": PEOPLE}
+    spec = {"task": task, "recipe": made.recipe, "strategy": made.strategy, "oracle": oracle}
+    return Run(made.name, {**spec, "plan": made.plan.values()}, state, folder)
+
+
 def report_command(
-    runs: Annotated[list[Path], typer.Argument(help="Run files, or folders of them.")],
+    runs: Annotated[list[Path], typer.Argument(help="A project's folder; or run files, or folders of them.")],
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The page; report.md, results.csv and .json go beside it.")
     ] = Path("report.html"),
@@ -59,12 +83,16 @@ def report_command(
         bool, typer.Option("--json", help="Print the findings as JSON instead of words.")
     ] = False,
 ) -> None:
-    """Compare the runs in some folders: the answer, a table, and a page that explains them.
+    """Write a page on a project, or on the runs in some folders: the answer, a table, and what explains it.
 
     Methods and settings of a protocol are called as it calls them.
     Unfinished runs are shown but enter no mean; files that cannot be read are named.
 
-    Example: labelwise report runs/demo -o report.html
+    Examples:
+
+    labelwise report birds -o birds.html
+
+    labelwise report runs/demo -o report.html
     """
     from rich.console import Console
 
@@ -73,7 +101,8 @@ def report_command(
     from labelwise.bench.results import read_runs
     from labelwise.bench.table import summary_table
 
-    found, unreadable = read_runs(runs)
+    ours = len(runs) == 1 and (runs[0] / "project.toml").is_file()
+    found, unreadable = ([_campaign(runs[0])], []) if ours else read_runs(runs)
     notes = [f"{path.name} could not be read and is left out: {reason}" for path, reason in unreadable]
     title = name or (runs[0].resolve().name if runs[0].is_dir() else runs[0].resolve().parent.name)
     written = write_report(
@@ -81,7 +110,7 @@ def report_command(
         out,
         name=title,
         about=about,
-        load=load_data if data else None,
+        load=load_data if data and not ours else None,
         notes=notes,
         failing="worst" if latent_worst else "lost" if latent else "",
         latent_seconds=latent_seconds,
@@ -97,8 +126,9 @@ def report_command(
     console = Console(highlight=False)
     for words in (comparison.headline, *notes):
         console.print(words, markup=False)
-    console.print()
-    console.print(summary_table(comparison))
+    if not ours:  # one campaign has nothing to be compared with
+        console.print()
+        console.print(summary_table(comparison))
     for setting in comparison.settings:
         for caveat in setting.caveats:
             console.print(caveat, markup=False)

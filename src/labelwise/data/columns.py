@@ -73,11 +73,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def detect(table: pyarrow.Table) -> Columns:
+def detect(table: pyarrow.Table, classes: Sequence[str] = ()) -> Columns:
     """Return a guess at what each column is for: by its name, else by its first 200 values.
 
-    Label, image, text and key columns by name (in any case); then an image column whose values end like image
-    files, a text column whose values hold spaces, and every other column of numbers only.
+    Label, image, text and key columns by name (in any case); then as label a column of words whose every value is one
+    of the classes, an image column whose values end like image files, a text column whose values hold spaces, and every
+    other column of numbers only.
     """
     left = {
         name: [v for v in table.column(name).slice(0, 200).to_pylist() if v is not None]
@@ -97,7 +98,14 @@ def detect(table: pyarrow.Table) -> Columns:
             del left[found]
         return found
 
-    label = named(LABEL_NAMES)
+    def only_classes(name: str) -> bool:
+        if not all(isinstance(value, str) for value in left[name]):
+            return False
+        said = set(cells(table, name)) - {""}
+        return bool(said) and said <= set(classes)
+
+    label = named(LABEL_NAMES) or next((name for name in left if only_classes(name)), None)
+    left.pop(label or "", None)
     image = named(IMAGE_NAMES) or like(lambda values: all(Path(v).suffix.lower() in SUFFIXES for v in values))
     text = named(TEXT_NAMES) or like(lambda values: sum(" " in v.strip() for v in values) * 2 > len(values))
     key = named(KEY_NAMES)

@@ -96,7 +96,7 @@ def new(folder: Path, wish: Wish, progress: Progress | None = None) -> tuple[Pro
         if not low <= value <= high:
             raise InputError(f"{name} must lie between {low} and {high}; it is {value}.")
     named = check_class_names(_class_names(wish.classes)) if wish.classes else None
-    columns = _columns(wish)
+    columns = _columns(wish, named or ())
     extra = _fields(wish.fields)
     # Made before anything is decoded: it may be refused.
     strategy = fair_strategy({"name": wish.strategy, **extra["strategy"]})
@@ -172,7 +172,7 @@ def _class_names(given: Sequence[str]) -> list[str]:
     return [line for line in text.splitlines() if line.strip()]
 
 
-def _columns(wish: Wish) -> Columns:
+def _columns(wish: Wish, classes: Sequence[str]) -> Columns:
     """Return the use of each column: as named, guessed if none is, or none where there is no table."""
     columns = wish.columns
     if wish.table is None:
@@ -180,7 +180,7 @@ def _columns(wish: Wish) -> Columns:
             raise InputError("Columns belong to a table; name it with --table.")
         return columns
     if columns.image is None and columns.text is None and not columns.numbers:
-        guess = detect(read_table(wish.table))
+        guess = detect(read_table(wish.table), classes)
         columns = replace(guess, label=columns.label or guess.label, key=columns.key or guess.key)
         if columns.image is not None and wish.columns.key is None:
             columns = replace(columns, key=None)

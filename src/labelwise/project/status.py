@@ -145,15 +145,17 @@ def accuracy_words(project: Project, now: Status) -> str:
             "Not measured yet: the first ask after an answer measures it, on "
             f"{now.validation} validation samples."
         )
+    if now.audited is not None:
+        return "Not measured on samples kept apart; what random picks say stands below."
     place = (
         "the label column of the table"
         if project.settings.source.table
         else "subfolders named like the classes"
     )
     return (
-        "Unknown: no sample was set aside to measure it. For that, `labelwise new` must find at least 50 "
-        "labels in "
-        f"{place}, best of randomly drawn samples; a fifth of them then only measures."
+        "Unknown: nothing measures it. A new project can: with `labelwise new --audit 0.2` a fifth of each later batch is "
+        f"drawn at random and tells it; or with at least 50 labels in {place}, best of randomly drawn samples, of which a "
+        "fifth is kept apart."
     )
 
 

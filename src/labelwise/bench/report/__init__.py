@@ -33,6 +33,8 @@ __all__ = ["Report", "write_report"]
 
 # A page people can mail: nothing outside it, and never larger than this.
 LARGEST = 2_000_000
+# Pages of more settings than these compare; what more labels would buy is asked of a few campaigns.
+MOST_FORECASTS = 4
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ def write_report(
                 seconds=latent_seconds,
             )
         policies[setting.key] = policy(setting, found, simulation, palette, classes, f"s{k}")
-        if (coming := forecast(setting, found, palette, f"s{k}-ahead")) is not None:
+        few = len(comparison.settings) <= MOST_FORECASTS
+        if few and (coming := forecast(setting, found, palette, f"s{k}-ahead")) is not None:
             ahead[setting.key] = coming
         if (told := modalities(setting, found, classes, palette)) is not None:
             modal[setting.key] = told

@@ -58,7 +58,7 @@ def page(
         policies: setting key -> what is shown of the notes of its runs (see `report.policy`); {} where there are none.
         modal: setting key -> what is shown of its modalities (see `report.modalities`); settings without have none.
         robust: setting key -> what is shown of its shifts (see `report.robust`); settings without have none.
-        ahead: setting key -> what more labels would buy (see `report.forecast`); only settings of one campaign have it.
+        ahead: setting key -> what more labels would buy (see `report.forecast`); a missing key: it is not said.
         audit: setting key -> what is shown of its random picks (see `report.audit`); None without any.
         stopping: setting key -> what is shown of stop advice (see `report.stopping`); None without any.
     """
@@ -78,6 +78,9 @@ def page(
         one["stopping"] = (stopping or {}).get(setting.key)
         if one["robust"] and setting.span[0] == setting.span[1]:
             one["curves"] = None  # one fit is no curve, and what is looked for here is what shifts do to it
+        if setting.by_people:  # one campaign, which the forecast draws from its start
+            one["table"] = one["shares"] = None
+            one["curves"] = None if one["forecast"] else one["curves"]
     several = len(shown) > 1
     return {
         "name": name,

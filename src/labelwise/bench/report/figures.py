@@ -94,6 +94,8 @@ def learning_curves(
         # Bands of a few seeds can be wider than everything else: they are cut where they would flatten the lines.
         low_end = max(0.0, min(means) - 0.35 * size, min([min(means) - 0.06 * size, *bands]))
         high_end = min(1.0, max(means) + 0.35 * size, max([max(means) + 0.06 * size, *bands]))
+        if high_end - low_end < 0.01:  # a flat line: hundredths of a point would be noise made large
+            low_end = max(0.0, high_end - 0.02)
         ax.set_ylim(low_end, high_end)
         ax.margins(x=0.01)
         if setting.target is not None and low_end < setting.target < high_end:
@@ -182,7 +184,7 @@ def differences(
         ax.margins(x=0.06)
         words = {
             "labels": "fewer labels",
-            "aubc": "points of AUBC more",
+            "aubc": f"points of {setting.area} more",
             "final": "points of final accuracy more",
         }
         ax.set_xlabel(

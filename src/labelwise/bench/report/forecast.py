@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from labelwise.bench.findings import Setting
+from labelwise.bench.names import CHEATS
 from labelwise.bench.outlook import LEVEL, Outlook, about, caveats, money, outlook, sentences
 from labelwise.bench.report.figures import axes, bought, in_percent
 from labelwise.bench.report.svg import INK, MUTED, figure, render
@@ -162,13 +163,25 @@ def shown(told: Outlook, name: str, colour: str = COLOUR) -> dict[str, Any]:
     }
 
 
-def forecast(setting: Setting, found: Group, palette: Mapping[str, str], name: str) -> dict[str, Any] | None:
-    """Return what is expected of a setting's campaign; None unless it is one campaign, measured four times or more."""
-    runs = [run for several in found.runs.values() for run in several]
-    if len(runs) != 1:
-        return None  # of several, the page says which is better; a forecast is of one
+def ahead(setting: Setting, found: Group) -> tuple[str, Outlook] | None:
+    """Return which campaign of a setting is continued, and what is expected of it.
+
+    A forecast is of one campaign: of several, that of the best strategy with its first seed. Its name is "" where there is
+    no other. None where it was measured fewer than four times, or at one number of labels.
+    """
+    fair = [s.name for s in setting.strategies if CHEATS not in s.name] or [setting.strategies[0].name]
+    [run, *_] = found.compared[fair[0]]
+    alone = sum(map(len, found.runs.values())) == 1
     try:
-        told = outlook(runs[0].state, part=setting.part)
-    except InputError:  # too short, or no curve at all: the page says nothing instead
+        return "" if alone else f"{fair[0]} with seed {run.seed}", outlook(run.state, part=setting.part)
+    except InputError:  # too short, or no curve at all: nothing is said instead
         return None
-    return shown(told, name, palette.get(setting.strategies[0].name, COLOUR))
+
+
+def forecast(setting: Setting, found: Group, palette: Mapping[str, str], name: str) -> dict[str, Any] | None:
+    """Return what is shown of what is expected of a setting's campaign; None where nothing can be said."""
+    if (coming := ahead(setting, found)) is None:
+        return None
+    whose, told = coming
+    colour = palette.get(whose.rpartition(" with seed ")[0] or setting.strategies[0].name, COLOUR)
+    return {**shown(told, name, colour), "whose": whose}

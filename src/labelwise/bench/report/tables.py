@@ -64,9 +64,9 @@ def results(setting: Setting, palette: Mapping[str, str]) -> Table:
     """Return one row a strategy, best area first."""
     targets = [r.target for r in setting.strategies[0].reach]
     columns = [
-        Column("strategy"),
-        Column("AUBC, %", "descending"),
-        Column("final, %"),
+        Column(setting.noun),
+        Column(f"{setting.area}, %", "descending"),
+        *([] if setting.one_fit else [Column("final, %")]),  # one fit is first and last
         *(Column(f"labels to {percent(t)}") for t in targets),
         Column("scoring / training"),
         Column("seeds"),
@@ -75,7 +75,7 @@ def results(setting: Setting, palette: Mapping[str, str]) -> Table:
     for s in setting.strategies:
         cells = [
             _share(s.aubc, bold=setting.bold["aubc"] == s.name),
-            _share(s.final, bold=setting.bold["final"] == s.name),
+            *([] if setting.one_fit else [_share(s.final, bold=setting.bold["final"] == s.name)]),
             *(_needed(setting, s, t) for t in targets),
             Cell("–")
             if s.scoring_ratio is None
@@ -84,9 +84,13 @@ def results(setting: Setting, palette: Mapping[str, str]) -> Table:
         ]
         rows.append(Row(s.name, palette[s.name], tuple(cells)))
     span = f"{count(setting.span[0])} to {count(setting.span[1])} labels"
+    area = (
+        f"Accuracy with {count(setting.span[1])} labels."
+        if setting.one_fit
+        else f"AUBC: area under accuracy against labels over {span}, divided by that span, so a mean accuracy."
+    )
     caption = (
-        f"AUBC: area under accuracy against labels over {span}, divided by that span, so a mean accuracy. Small: half "
-        "the 95 % interval over seeds (Student's t). Bold: better than the second in paired differences, where both "
+        f"{area} Small: half the 95 % interval over seeds (Student's t). Bold: better than the second in paired differences, where both "
         "intervals exclude 0. Labels are interpolated between rounds; “–” where not every run reached the accuracy. "
         "Scoring is inference on the pool plus proposing."
     )
