@@ -29,7 +29,9 @@ class CountThenInsert:
         (count,) = self._connection.execute("SELECT count(*) FROM events").fetchone()
         if count != after:
             raise Conflict("too late")
-        time.sleep(0.01)  # so that the other racers count, too, before this one inserts, however busy the cores
+        time.sleep(
+            0.01
+        )  # so that the other racers count, too, before this one inserts, however busy the cores
         self._connection.executemany("INSERT INTO events VALUES (?)", [(e.id,) for e in events])
         return after + len(events)
 
