@@ -23,6 +23,7 @@ from labelwise.bench.report.forecast import curve, table
 from labelwise.errors import InputError
 from labelwise.events import State
 from labelwise.functional.forecast import Step
+from labelwise.functional.forecast_constants import CONSTANTS
 
 RISING = [0.9 - 0.5 * (k + 1) ** -0.8 for k in range(10)]  # at 10, 20, ..., 100 labels
 
@@ -114,7 +115,7 @@ def test_what_it_rests_on_is_said():
     assert lines[0].startswith(
         "Rests on 10 measurements, from 10 to 100 labels, of accuracy on 300 test samples"
     )
-    assert "2,176 curves of 8 data sets" in lines[1]
+    assert f"{CONSTANTS['curves']:,} curves of {len(CONSTANTS['sources'])} data sets" in lines[1]
     assert "beyond 400 labels" in lines[2] and lines[3] == "Only 100 samples were never asked for."
     falling = caveats(outlook(campaign([0.9, 0.8, 0.7, 0.6]), more=[10]))
     assert falling[-1].startswith("The curve has not risen once")
