@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ from labelwise.bench.leaderboard import FILE
 from labelwise.bench.names import REFERENCE
 from labelwise.bench.spec import Bench, read_spec
 from leaderboard_html import undrawn
-from leaderboard_pages import pages
+from leaderboard_index import index
 from leaderboard_runs import FULL, SETS, Tested, committed, everything, full_specs, specs
+from leaderboard_set import set_page
 from record import write
 
 COMMAND = "python benchmarks/leaderboard.py"
@@ -64,6 +65,14 @@ def numbers(sets: Iterable[Tested]) -> str:
         body = ",\n".join(methods)
         made.append(f'  "{one.name}": {{\n{lines},\n   "methods": {{\n{body}\n   }}\n  }}')
     return f'{{\n "made_by": "{COMMAND}",\n "sets": {{\n' + ",\n".join(made) + "\n }\n}\n"
+
+
+def pages(sets: Sequence[Tested], lost: int, *, drawn: bool = True) -> dict[str, str]:
+    """Return file name -> text of every page."""
+    return {
+        "index.md": index(sets, lost, drawn=drawn),
+        **{f"{one.name}.md": set_page(one, drawn=drawn) for one in sets},
+    }
 
 
 def stale() -> list[str]:

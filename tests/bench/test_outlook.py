@@ -183,7 +183,7 @@ def test_the_table_has_columns_for_what_was_asked():
     assert all(len(row.cells) + 1 == len(told.columns) for row in told.rows)
 
 
-def test_the_page_of_one_campaign_shows_it_and_pages_of_several_do_not(tmp_path):
+def test_the_page_of_one_campaign_shows_it_and_that_of_several_says_whose_it_is(tmp_path):
     title = "What more labels would buy"
     alone = (
         write_report([run(curve=RISING)], tmp_path / "a" / "report.html", name="a").paths["html"].read_text()
@@ -196,4 +196,6 @@ def test_the_page_of_one_campaign_shows_it_and_pages_of_several_do_not(tmp_path)
     )
     two = [run(curve=RISING, seed=s) for s in (0, 1)]
     several = write_report(two, tmp_path / "c" / "report.html", name="c").paths["html"].read_text()
-    assert title not in few and title not in several
+    assert title not in few
+    assert title in several and "A forecast is of one campaign; this one continues random with seed 0." in several
+    assert "A forecast is of one campaign" not in alone
