@@ -162,9 +162,26 @@ def findings(table: Balanced) -> list[str]:
         f"{counted(table, OURS, 'badge')}.",
         "- **By form of the set**, minus cluster-margin, points of AUBC over all pairs of set and seed: "
         + "; ".join(f"{form} {told(found)}" for form, found in by_form(table, "cluster-margin").items()) + ".",
+        aimed(table),
         balance(table), "",
     ]  # fmt: skip
     return lines
+
+
+def aimed(table: Balanced) -> str:
+    """Return where rl-mba-plus stands by its mean AUBC over the sets, each counted once, in words."""
+    means = {
+        m: float(np.mean([table.difference(name, m, "random").mean for name in table.sets]))
+        for m in complete(table)
+    }
+    place = 1 + sum(mean > means[OURS] for mean in means.values())
+    best, ranks = max((m for m in means if m != OURS), key=lambda m: means[m]), table.ranks(complete(table))
+    return (
+        f"- **The aim, first by mean AUBC over the sets**, is {'reached' if place == 1 else 'missed'}: `{OURS}` is number {place} of "
+        f"{len(means)}, {100 * means[OURS]:+.2f} points over random, the best other (`{best}`) {100 * means[best]:+.2f}. That is "
+        f"{'clearly' if clear(pooled(table, best)[0]) else 'not clearly'} apart, as the table above says, and by mean rank it is number "
+        f"{1 + sum(rank < ranks[OURS] for rank in ranks.values())}."
+    )
 
 
 def balance(table: Balanced) -> str:
