@@ -8,7 +8,7 @@ from labelwise import selection
 from labelwise.errors import DistributionError, InputError
 from labelwise.seeds import generator
 from labelwise.signals import Signals, View
-from labelwise.strategies import make
+from labelwise.strategies import contextual, make
 from labelwise.strategies.contextual import CdalRl
 
 torch = pytest.importorskip("torch")
@@ -51,6 +51,28 @@ def test_the_policy_learns_which_samples_make_a_diverse_set():
     picks = [CdalRl(width=16, steps=60).propose(view_of(probs), 10, generator(s)).rows for s in range(4)]
     # by lot half of the 40 would be of the sure ones, give or take 3
     assert (np.concatenate(picks) >= 30).sum() >= 34
+
+
+def test_a_step_whose_gradient_overflows_is_left_out(monkeypatch):
+    made = contextual._policy
+    steps = []
+
+    def overflowing(*args):
+        policy = made(*args)
+
+        def spoilt(gradient):
+            steps.append(gradient)
+            return gradient * float("nan") if len(steps) == 2 else gradient
+
+        next(policy.parameters()).register_hook(spoilt)
+        return policy
+
+    monkeypatch.setattr(contextual, "_policy", overflowing)
+    found = CdalRl(width=4, steps=4).propose(view_of(drawn(20)), 5, generator(0))
+    assert len(steps) == 4 and len(set(found.rows)) == 5
+    assert all(
+        r > 0 for r in found.notes["rewards"]
+    )  # without numbers nothing would be drawn, which is worth 0
 
 
 def test_rewards_are_noted_step_by_step():

@@ -65,8 +65,8 @@ class CdalRl(Strategy):
     Deviations:
         The reward is that of the samples drawn, as in the paper; in the authors' code it is that of the most probable
         ones, whatever was drawn. The order is drawn by lot, where that code takes that of the files. Trained afresh
-        on at most `candidates` of the pool. Weights of the reward, of the penalty on the mean probability (0.01) and
-        of the moving average (0.9) as in that code.
+        on at most `candidates` of the pool; a step whose gradient overflows is left out. Weights of the reward, of the
+        penalty on the mean probability (0.01) and of the moving average (0.9) as in that code.
 
     Attributes:
         width: of the LSTM, in each direction.
@@ -120,7 +120,9 @@ class CdalRl(Strategy):
             cost = 0.01 * (chance.mean() - 0.5) ** 2 - likelihood * (found - average)
             optimizer.zero_grad()
             cost.backward()
-            optimizer.step()
+            # back through a thousand samples a gradient may overflow: one such step would leave no number in the policy
+            if all(bool(weight.grad.isfinite().all()) for weight in policy.parameters()):
+                optimizer.step()
             average = 0.9 * average + 0.1 * found
             rewards.append(found)
         with torch.no_grad():
