@@ -151,7 +151,7 @@ def shown(
         )
     if bought_by is None:
         lines = [
-            "`labelwise report --audit` also fits models on as many random and chosen labels, and compares them."
+            "With --audit, labelwise report also fits models on as many random and chosen labels, and compares them."
         ]
     low = min(min((e.low for *_, e in one.points), default=1.0) for one in told)
     panels = [
