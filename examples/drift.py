@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from labelwise.cli.drift import picked
-from labelwise.cli.drift_words import headline, sentences
 from labelwise.cli.drift_page import write_report
+from labelwise.cli.drift_words import headline, sentences
 from labelwise.data.columns import Columns
 from labelwise.project.drift import drift
 from labelwise.project.new import Wish, new

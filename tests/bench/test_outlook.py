@@ -197,5 +197,8 @@ def test_the_page_of_one_campaign_shows_it_and_that_of_several_says_whose_it_is(
     two = [run(curve=RISING, seed=s) for s in (0, 1)]
     several = write_report(two, tmp_path / "c" / "report.html", name="c").paths["html"].read_text()
     assert title not in few
-    assert title in several and "A forecast is of one campaign; this one continues random with seed 0." in several
+    assert (
+        title in several
+        and "A forecast is of one campaign; this one continues random with seed 0." in several
+    )
     assert "A forecast is of one campaign" not in alone
