@@ -56,6 +56,19 @@ def test_a_strategy_of_one_setting_only_is_counted_there() -> None:
     assert penalty.wins[place("extra")][place("random")] == 3
     assert penalty.wins[place("ahead")][place("random")] == 6
     assert penalty.wins[place("ahead")][place("extra")] == 0
+    assert all(map(all, penalty.met))
+
+
+def test_two_that_were_never_in_one_setting_are_not_said_to_be_equal() -> None:
+    curves = {"random": FLAT, "alike": FLAT, "apart": AHEAD}
+    other = [run(name, s, curve, task={"k": 2}) for s in range(3) for name, curve in curves.items()]
+    penalty = found(three(task={"k": 1}) + other)
+    place = penalty.names.index
+    assert not penalty.met[place("ahead")][place("apart")] and penalty.met[place("apart")][place("random")]
+    for heat in penalties(penalty):
+        rows = {row.name: row.cells for row in heat.rows}
+        assert rows["ahead"][place("apart")].text == "" != rows["apart"][place("random")].text
+        assert "Empty: the two were never in one setting." in heat.caption
 
 
 def test_seeds_that_only_some_have_do_not_matter_to_the_others() -> None:

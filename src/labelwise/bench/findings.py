@@ -277,6 +277,7 @@ class Penalty:
         names: A strategies, that which lost least first.
         tested: (A, A) share of the checkpoints at which the row's mean is higher and p < 0.05; a setting adds at most 1.
         wins: (A, A) budgets at which the row's mean is higher, however little.
+        met: (A, A) whether two strategies were in one setting at all.
         settings: how many were counted.
         budgets: how many were looked at for `wins`, over all settings.
         reference: the strategy whose curve says when a setting has settled.
@@ -285,6 +286,7 @@ class Penalty:
     names: tuple[str, ...]
     tested: tuple[tuple[float, ...], ...]
     wins: tuple[tuple[int, ...], ...]
+    met: tuple[tuple[bool, ...], ...]
     settings: int
     budgets: int
     reference: str

@@ -30,6 +30,7 @@ def penalty(settings: Sequence[Setting]) -> Penalty | None:
     everyone = list(dict.fromkeys(name for _, names in counted for name in names))
     tested = np.zeros((len(everyone), len(everyone)))
     wins = np.zeros_like(tested, dtype=np.int64)
+    met = np.zeros_like(tested, dtype=np.bool_)
     budgets = 0
     for setting, names in counted:
         batch = int(setting.shared["plan"]["batch"])
@@ -39,6 +40,7 @@ def penalty(settings: Sequence[Setting]) -> Penalty | None:
         place = np.ix_(*[[everyone.index(name) for name in names]] * 2)
         tested[place] += penalty_matrix(accuracy, grid, batch, names.index(setting.reference))
         wins[place] += win_counts(accuracy)
+        met[place] = True
         budgets += grid.size
     order = sorted(range(len(everyone)), key=lambda k: (tested[:, k].mean(), wins[:, k].mean(), everyone[k]))
     both = np.ix_(order, order)
@@ -47,6 +49,7 @@ def penalty(settings: Sequence[Setting]) -> Penalty | None:
         tuple(everyone[k] for k in order),
         tuple(map(tuple, tested[both].tolist())),
         tuple(map(tuple, wins[both].tolist())),
+        tuple(map(tuple, met[both].tolist())),
         len(counted),
         budgets,
         references.pop() if len(references) == 1 else "the reference",

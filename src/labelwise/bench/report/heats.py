@@ -50,28 +50,25 @@ def penalties(found: Penalty) -> tuple[Heat, Heat]:
         f"Of the {found.budgets} budgets of {over} (the start and after every batch), at how many the row's mean accuracy "
         "is above the column's, however little: no test, so neighbours in here may well be alike."
     )
+    apart = "" if all(map(all, found.met)) else " Empty: the two were never in one setting."
     return (
-        _heat("With a test", found.names, found.tested, float(found.settings), 2, tested),
-        _heat("Without a test", found.names, found.wins, float(found.budgets), 0, wins),
+        _heat("With a test", found, found.tested, float(found.settings), 2, tested + apart),
+        _heat("Without a test", found, found.wins, float(found.budgets), 0, wins + apart),
     )
 
 
 def _heat(
-    title: str,
-    names: Sequence[str],
-    matrix: Sequence[Sequence[float]],
-    most: float,
-    places: int,
-    caption: str,
+    title: str, found: Penalty, matrix: Sequence[Sequence[float]], most: float, places: int, caption: str
 ) -> Heat:
-    rows = []
+    names, rows = found.names, []
     for a, (name, values) in enumerate(zip(names, matrix, strict=True)):
-        cells = tuple(
-            HeatCell("–", "0", diagonal=True) if a == b else HeatCell(f"{v:.{places}f}", f"{v / most:.3f}")
-            for b, v in enumerate(values)
-        )
-        rows.append(HeatRow(name, cells))
+        cells = [
+            HeatCell(f"{v:.{places}f}" if met else "", f"{v / most:.3f}")
+            for v, met in zip(values, found.met[a], strict=True)
+        ]
+        cells[a] = HeatCell("–", "0", diagonal=True)
+        rows.append(HeatRow(name, tuple(cells)))
     means = [sum(row[b] for row in matrix) / len(names) for b in range(len(names))]
     foot = tuple(HeatCell(f"{mean:.{max(places, 1)}f}", "0") for mean in means)
     rows.append(HeatRow("mean lost", foot, foot=True))
-    return Heat(title, "row beats column", tuple(names), tuple(rows), caption)
+    return Heat(title, "row beats column", names, tuple(rows), caption)
