@@ -174,7 +174,7 @@ def outside(facts: Facts, sets: Sequence[DataSet]) -> list[str]:
             continue
         side, limit = ("most", known[-1]) if value > known[-1] else ("fewest", known[0])
         if name == "imbalance":
-            side, limit = "largest" if side == "most" else "smallest", limit
+            side = "largest" if side == "most" else "smallest"
         told.append(
             f"{_capital(name)}: {_number(value)}, and the {side} that the suite has measured is {_number(limit)}."
         )
