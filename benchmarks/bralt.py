@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from labelwise import data, models, strategies
+from labelwise.campaign.viewing import view_of
 from labelwise.data.base import Labelled
 from labelwise.seeds import generator
 from labelwise.signals import Signals, View
-from labelwise.viewing import view_of
 from record import RESULTS, provenance
 from selection import peak
 

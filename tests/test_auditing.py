@@ -11,8 +11,8 @@ from numpy.testing import assert_array_equal
 
 import fake
 from labelwise import make
-from labelwise.auditing import NO_PICKS, Picks, audit_order, audited, picks
 from labelwise.campaign import Campaign, Plan
+from labelwise.campaign.auditing import NO_PICKS, Picks, audit_order, audited, picks
 from labelwise.errors import CorruptStore, InputError
 from labelwise.events import Asked, Fitted, Opened, from_dict, kind_of, replay, to_dict
 from labelwise.functional.audit import estimate, pooled

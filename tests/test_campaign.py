@@ -556,7 +556,7 @@ def test_nothing_but_the_measuring_reads_a_shift(monkeypatch):
     campaign.fit()
     with pytest.raises(AssertionError, match="only measuring"):
         campaign.ask()
-    monkeypatch.setattr("labelwise.campaign.stressed", lambda *_: {})
+    monkeypatch.setattr("labelwise.campaign.campaign.stressed", lambda *_: {})
     assert len(campaign.ask()) == 4  # fits, measures the test part, scores and proposes
     assert campaign.state.fits[-1].test
 

@@ -25,32 +25,37 @@ MAY: dict[str, set[str]] = {
     "oracle": {"errors", "checks", "seeds"},
     "arrays": {"errors", "checks"},
     "describing": set(),
-    "viewing": {"data.base", "data.task", "models.base", "signals"},
-    "measuring": {
+    "campaign.viewing": {"data.base", "data.task", "models.base", "signals"},
+    "campaign.measuring": {
         "data.base", "data.task", "models.base", "seeds", "events", "functional.metrics", "functional.contribution",
         "functional.stress", "functional.stopping",
     },
-    "opening": {"data.task", "models.base", "strategies.base", "errors", "events", "describing"},
-    "auditing": {"data.task", "models.base", "seeds", "events", "functional.audit"},
-    "shadow": {"data.base", "data.task", "models.base", "errors", "seeds", "events", "functional.audit", "auditing", "viewing"},
-    "telling": {"events", "oracle"},
+    "campaign.opening": {"data.task", "models.base", "strategies.base", "errors", "events", "describing"},
+    "campaign.auditing": {"data.task", "models.base", "seeds", "events", "functional.audit"},
+    "campaign.shadow": {
+        "data.base", "data.task", "models.base", "errors", "seeds", "events", "functional.audit",
+        "campaign.auditing", "campaign.viewing",
+    },
+    "campaign.telling": {"events", "oracle"},
     "objectives": {"errors", "checks", "objectives"},
     "strategies": {"errors", "checks", "seeds", "events", "signals", "functional", "strategies.base"},
     "models": {"errors", "checks", "seeds", "signals", "functional", "objectives", "data.base", "data.task", "models"},
     "proposing": {"errors", "checks", "signals", "functional.blocks", "strategies.base"},
     "selection": {"errors", "checks", "seeds", "signals", "functional", "strategies", "proposing"},
     "planning": {"errors", "checks", "seeds", "signals", "strategies", "proposing"},
-    "campaign": {
+    "campaign": {"campaign.campaign"},
+    "campaign.campaign": {
         "errors", "checks", "seeds", "events", "signals", "oracle", "data.base", "data.task", "models.base", "store.base",
-        "strategies.base", "describing", "auditing", "measuring", "opening", "proposing", "telling", "viewing",
+        "strategies.base", "describing", "proposing", "campaign.auditing", "campaign.measuring", "campaign.opening",
+        "campaign.telling", "campaign.viewing",
     },
     "bench": {
         "errors", "checks", "seeds", "events", "signals", "functional", "oracle", "data", "models", "store",
-        "strategies", "campaign", "auditing", "measuring", "shadow", "bench",
+        "strategies", "campaign", "bench",
     },
     "project": {
         "errors", "checks", "seeds", "events", "signals", "functional", "oracle", "data", "models", "store",
-        "strategies", "campaign", "auditing", "measuring", "shadow", "project",
+        "strategies", "campaign", "project",
     },
     "cli": {"*"},
     "__main__": {"*"},
@@ -68,7 +73,10 @@ TORCH_INSIDE = {
 
 
 def room_of(module: str) -> str:
-    return module.split(".")[0]
+    """The longest prefix of a module's name that the table knows."""
+    parts = module.split(".")
+    prefixes = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+    return next((prefix for prefix in prefixes if prefix in MAY), parts[0])
 
 
 def module_of(path: Path) -> str:

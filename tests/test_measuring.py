@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose
 import fake
 from labelwise import make
 from labelwise.campaign import Campaign, Plan
+from labelwise.campaign.measuring import STOP_SET, stop_set, watched, watches
 from labelwise.functional.stopping import advice, kappa
-from labelwise.measuring import STOP_SET, stop_set, watched, watches
 from labelwise.oracle import SimulatedOracle
 from labelwise.store.memory import MemoryStore
 from test_auditing import Learner
@@ -76,7 +76,7 @@ def test_what_is_kept_does_not_depend_on_restarts():
 
 def test_watching_changes_no_pick(monkeypatch):
     picks = [a.ids for a in run()[0].state.asks]
-    monkeypatch.setattr("labelwise.campaign.watched", lambda *_: {})
+    monkeypatch.setattr("labelwise.campaign.campaign.watched", lambda *_: {})
     state = run()[0].state
     assert [a.ids for a in state.asks] == picks
     assert watches(state) == []  # as in runs of older versions

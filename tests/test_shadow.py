@@ -9,14 +9,14 @@ import pytest
 
 import fake
 from labelwise import make
-from labelwise.auditing import audit_order
 from labelwise.campaign import Campaign, Plan
+from labelwise.campaign.auditing import audit_order
+from labelwise.campaign.shadow import arms, gain_words, shadow_gain
 from labelwise.data.base import NOBODY
 from labelwise.errors import InputError
 from labelwise.events import State
 from labelwise.functional.audit import Gain
 from labelwise.oracle import SimulatedOracle
-from labelwise.shadow import arms, gain_words, shadow_gain
 from labelwise.signals import Needs
 from labelwise.store.memory import MemoryStore
 from labelwise.strategies.base import Proposal, Strategy

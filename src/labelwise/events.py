@@ -115,8 +115,8 @@ class Fitted:
             for each shift in the order of the task, beside its name, modality, kind, severity and rho. To stand is
             n, accuracy, risk and variance (mean and variance of the loss min(-ln p_y, 13.8)) and worst class (the
             lowest accuracy of a class). "watched" is what the predictor says of a fixed random part of the pool (see
-            `labelwise.measuring.watched`), and "audit" what it says of the audit picks of the round (see
-            `labelwise.auditing.Picks`), both without any label.
+            `labelwise.campaign.measuring.watched`), and "audit" what it says of the audit picks of the round (see
+            `labelwise.campaign.auditing.Picks`), both without any label.
     """
 
     round: int

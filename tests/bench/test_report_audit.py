@@ -13,9 +13,9 @@ from labelwise.bench.report.audit import audits
 from labelwise.bench.results import Run
 from labelwise.bench.run import run
 from labelwise.bench.spec import read_spec
+from labelwise.campaign.measuring import watches
 from labelwise.cli.report import load_data
 from labelwise.events import Fitted, replay
-from labelwise.measuring import watches
 
 
 def spec(seed, strategy="margin", audit=0.5):

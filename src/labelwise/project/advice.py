@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from labelwise.auditing import audited
+from labelwise.campaign.auditing import audited
+from labelwise.campaign.measuring import watches
 from labelwise.errors import InputError
 from labelwise.events import State
 from labelwise.functional.audit import pooled, whole, windows
 from labelwise.functional.stopping import Advice, advice
-from labelwise.measuring import watches
 from labelwise.project.folder import Progress, Project
 
 FEWEST_FITS = 2  # criteria compare successive models
@@ -100,7 +100,7 @@ def gain_of(project: Project, progress: Progress | None = None) -> dict[str, Any
     Raises:
         InputError: the project has none.
     """
-    from labelwise.shadow import gain_words, shadow_gain
+    from labelwise.campaign.shadow import gain_words, shadow_gain
 
     if not project.settings.plan.audit:
         raise InputError(

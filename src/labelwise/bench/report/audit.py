@@ -10,7 +10,6 @@ from markupsafe import Markup
 from threadpoolctl import threadpool_limits
 
 from labelwise import models
-from labelwise.auditing import audited
 from labelwise.bench.findings import Setting
 from labelwise.bench.report.figures import axes, bought, clip, in_percent
 from labelwise.bench.report.svg import INK, MUTED, figure, render
@@ -18,11 +17,12 @@ from labelwise.bench.report.tables import Cell, Column, Row, Table
 from labelwise.bench.results import Run
 from labelwise.bench.settings import Group
 from labelwise.bench.words import count, percent, points, seeds
+from labelwise.campaign.auditing import audited
+from labelwise.campaign.shadow import gain_words, shadow_gain
 from labelwise.data.truth import Simulation
 from labelwise.errors import LabelwiseError
 from labelwise.functional.audit import Audited, Estimate, Gain, pooled, whole, windows
 from labelwise.functional.curves import mean_interval
-from labelwise.shadow import gain_words, shadow_gain
 
 LEAST = 50  # answers behind one point of a curve: at 90 % its interval is ±9 points wide
 LEAST_SEEDS = 3

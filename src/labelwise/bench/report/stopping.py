@@ -11,8 +11,8 @@ from labelwise.bench.report.tables import Cell, Column, Row, Table
 from labelwise.bench.results import Run
 from labelwise.bench.settings import Group
 from labelwise.bench.words import count, percent
+from labelwise.campaign.measuring import watches
 from labelwise.functional.stopping import Advice, advice
-from labelwise.measuring import watches
 
 
 def stopping(setting: Setting, found: Group) -> dict[str, list[tuple[Run, tuple[Advice, ...]]]]:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.auditing import audit_order, fitted_rounds
+from labelwise.campaign.auditing import audit_order, fitted_rounds
+from labelwise.campaign.viewing import training_set
 from labelwise.data.base import Labelled
 from labelwise.data.task import Task
 from labelwise.errors import InputError
@@ -15,7 +16,6 @@ from labelwise.events import State
 from labelwise.functional.audit import Gain, draws, gain
 from labelwise.models.base import Recipe
 from labelwise.seeds import generator
-from labelwise.viewing import training_set
 
 Ids = NDArray[np.int64]
 

@@ -12,24 +12,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.auditing import NO_PICKS, Picks, picks
+from labelwise.campaign.auditing import NO_PICKS, Picks, picks
+from labelwise.campaign.measuring import measured, stressed, watched
+from labelwise.campaign.opening import check_same, opening
+from labelwise.campaign.telling import Refused, judge
+from labelwise.campaign.viewing import cold_view, training_set, view_of
 from labelwise.checks import check_count
 from labelwise.data.base import Labelled
 from labelwise.data.task import Task
 from labelwise.describing import describe, plain
 from labelwise.errors import BadAnswer, Conflict, InputError
 from labelwise.events import Asked, Event, Fitted, Opened, Plan, State, replay
-from labelwise.measuring import measured, stressed, watched
 from labelwise.models.base import Predictor, Progress, Recipe
-from labelwise.opening import check_same, opening
 from labelwise.oracle import Answer
 from labelwise.proposing import proposed
 from labelwise.seeds import generator
 from labelwise.signals import Needs, View
 from labelwise.store.base import Store
 from labelwise.strategies.base import Outcome, Proposal, Strategy
-from labelwise.telling import Refused, judge
-from labelwise.viewing import cold_view, training_set, view_of
 
 __all__ = ["Campaign", "Plan", "Refused", "describe"]
 
