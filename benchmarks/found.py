@@ -15,7 +15,7 @@ import bralt_evidence
 import multimodal_evidence
 import robust_evidence
 from bralt_evidence import ABLATIONS, LEAST, Table, counted, held, told
-from forecast import covered
+from forecast_tables import covered
 from labelwise.functional.curves import labels_to_reach, paired_difference
 from labelwise.functional.ranking import critical_difference
 from record import RESULTS

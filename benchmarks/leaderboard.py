@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from bralt_evidence import measure
-from forecast import material
+from forecast_curves import material
 from labelwise import data
 from labelwise.bench.leaderboard import FILE
 from labelwise.bench.names import REFERENCE
