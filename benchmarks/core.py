@@ -10,13 +10,12 @@ committed results hold are not run again; each says which commit made it.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import bralt_evidence
 import multimodal_evidence
-from bralt_evidence import held, measure, row_of
+from kept import arguments, held, measure
 from labelwise.bench.protocols import find
 from labelwise.bench.spec import read_bench
 
@@ -26,14 +25,7 @@ WHAT = "test accuracy after every round"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--folder", type=Path, default=Path("runs") / "core", help="where runs lie")
-    parser.add_argument("--only", action="append", default=[], help="a set or a method; may be repeated")
-    parser.add_argument("--collect", action="store_true", help="run nothing: take in what the folder holds")
-    asked = parser.parse_args()
+    asked = arguments(__doc__).parse_args()
     elsewhere = {spec_id for name in ELSEWHERE for spec_id in held(name)}
     for name, protocol in PARTS.items():
         bench = read_bench(find(protocol))
@@ -44,7 +36,7 @@ def main() -> None:
         ]
         bench = replace(bench, specs=tuple(spec for spec, _ in rows), cases=tuple(case for _, case in rows))
         about = {"what": WHAT, "protocol": protocol, "command": "python benchmarks/core.py"}
-        measure(name, bench, asked.folder, asked.jobs, asked.collect, about, row_of)
+        measure(name, bench, asked.folder or Path("runs") / "core", asked.jobs, asked.collect, about)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from forecast_curves import NAME
-from record import RESULTS
+from record import DOCS, RESULTS
 
-PAGE = Path(__file__).parent.parent / "docs" / "forecast.md"
+PAGE = DOCS / "forecast.md"
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 AHEAD = (0.1, 0.5, 1.0, 3.0)  # labels ahead per label there is
 CALLED = {0.1: "+10 %", 0.5: "+50 %", 1.0: "× 2", 3.0: "× 4"}

@@ -14,12 +14,13 @@ import numpy as np
 import bralt_evidence
 import multimodal_evidence
 import robust_evidence
-from bralt_evidence import ABLATIONS, LEAST, Table, counted, held, told
+from bralt_evidence import ABLATIONS
 from forecast_tables import covered
+from kept import held
 from labelwise.functional.curves import labels_to_reach, paired_difference
 from labelwise.functional.ranking import critical_difference
-from record import RESULTS
-from shelf import DOCS
+from paired import LEAST, Table, counted, told
+from record import DOCS, RESULTS
 
 UNCERTAINTY = ("margin", "least-confidence", "largest-margin", "entropy")
 SHOWN = 6  # methods of a ranking
@@ -36,11 +37,7 @@ class Side:
 
     def everywhere(self) -> list[str]:
         """Return the methods with enough seeds on all sets, without mere parts of a method."""
-        return [
-            m
-            for m in self.table.methods(self.table.sets[0])
-            if m not in ABLATIONS and all(len(self.table.seeds(s, m)) >= LEAST for s in self.table.sets)
-        ]
+        return [m for m in self.table.everywhere() if m not in ABLATIONS]
 
 
 def sides() -> tuple[Side, ...]:

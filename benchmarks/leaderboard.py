@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from bralt_evidence import measure
 from forecast_curves import material
+from kept import measure
 from labelwise import data
 from labelwise.bench.leaderboard import FILE
 from labelwise.bench.names import REFERENCE

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bralt_evidence import held
+from kept import held
 from labelwise.bench.axes import combinations
 from labelwise.bench.compare import compare
 from labelwise.bench.findings import Setting

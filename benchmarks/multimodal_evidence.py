@@ -12,21 +12,21 @@ and seeds of fits (paired).
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bralt_evidence import LEAST, Table, clear, counted, held, measure, penalties, told
-from bralt_evidence import row_of as common_row_of
+from kept import arguments, held, measure
+from kept import row_of as common_row_of
 from labelwise.bench.protocols import find
 from labelwise.bench.results import Run
 from labelwise.bench.spec import read_bench
 from labelwise.cli.running import see_to_files
 from labelwise.functional.curves import Difference, paired_difference
-from shelf import DOCS
+from paired import LEAST, Table, beaten, clear, counted, told
+from record import DOCS
 
 EVIDENCE, PLUS = "multimodal-evidence", "multimodal-plus"  # results
 PROTOCOLS = {EVIDENCE: "rl-mba/evidence", PLUS: "rl-mba/plus"}
@@ -56,10 +56,6 @@ def row_of(run: Run, cases: dict[str, str]) -> dict[str, Any]:
 class Balanced(Table):
     """Committed runs that also tell the worst class and how unevenly modalities contribute."""
 
-    def best_classical(self, name: str) -> str:
-        rest = [m for m in self.methods(name) if m not in (*LEARNED, "random")]
-        return max(rest, key=lambda m: self.difference(name, m, "random").mean)
-
     def mean(self, what: str, name: str, method: str, seeds: Iterable[int]) -> np.ndarray:
         """Return a measure's mean over the rounds after the first batch, of each seed; NaN where it is not known."""
         rows = [np.array(self.runs[name, method, seed][what][1:], float) for seed in seeds]
@@ -74,7 +70,7 @@ class Balanced(Table):
 
 def page() -> str:
     """Return the docs' page, from the committed results alone."""
-    table = Balanced(held(EVIDENCE).values())
+    table = Balanced(held(EVIDENCE).values(), LEARNED)
     lines = [
         "# RL-MBA beside its rivals", "",
         "Sets of two to six modalities that two cores can finish: as they are, with one modality weakened, and with 30 % of each "
@@ -110,18 +106,9 @@ def missing(table: Balanced) -> list[str]:
     ]
 
 
-def complete(table: Balanced) -> list[str]:
-    """Return the methods with enough seeds on all sets."""
-    return [
-        m
-        for m in table.methods(table.sets[0])
-        if all(len(table.seeds(name, m)) >= LEAST for name in table.sets)
-    ]
-
-
 def standing(table: Balanced) -> list[str]:
     """Return who is best on average, and how rl-mba-plus stands beside each other method."""
-    everywhere = complete(table)
+    everywhere = table.everywhere()
     ranks = table.ranks(everywhere)
     lines = [
         "## Who is best on average", "",
@@ -172,10 +159,13 @@ def aimed(table: Balanced) -> str:
     """Return where rl-mba-plus stands by its mean AUBC over the sets, each counted once, in words."""
     means = {
         m: float(np.mean([table.difference(name, m, "random").mean for name in table.sets]))
-        for m in complete(table)
+        for m in table.everywhere()
     }
     place = 1 + sum(mean > means[OURS] for mean in means.values())
-    best, ranks = max((m for m in means if m != OURS), key=lambda m: means[m]), table.ranks(complete(table))
+    best, ranks = (
+        max((m for m in means if m != OURS), key=lambda m: means[m]),
+        table.ranks(table.everywhere()),
+    )
     return (
         f"- **The aim, first by mean AUBC over the sets**, is {'reached' if place == 1 else 'missed'}: `{OURS}` is number {place} of "
         f"{len(means)}, {100 * means[OURS]:+.2f} points over random, the best other (`{best}`) {100 * means[best]:+.2f}. That is "
@@ -187,13 +177,13 @@ def aimed(table: Balanced) -> str:
 def balance(table: Balanced) -> str:
     """Return whether modalities contribute more evenly under rl-mba-plus, in words."""
     even, uneven = [], []
-    for m in complete(table):
+    for m in table.everywhere():
         found = None if m == OURS else pooled(table, m)[1]
         if found is not None and clear(found):
             (even if found.mean < 0 else uneven).append(f"`{m}`")
     return (
         f"- **Balance.** D(φ) of `{OURS}` is clearly lower than that of {', '.join(even) or 'no other method'}, and clearly higher "
-        f"than that of {', '.join(uneven) or 'none'}: the aim, lower than all, is {'missed' if len(even) + 1 < len(complete(table)) else 'reached'}."
+        f"than that of {', '.join(uneven) or 'none'}: the aim, lower than all, is {'missed' if len(even) + 1 < len(table.everywhere()) else 'reached'}."
     )
 
 
@@ -253,24 +243,6 @@ def sets(table: Balanced) -> list[str]:
     return lines
 
 
-def beaten(table: Balanced) -> list[str]:
-    """Return the penalty matrix over all sets."""
-    everywhere = complete(table)
-    tested, wins = penalties(table, everywhere)
-    order = np.argsort(tested.mean(axis=0), kind="stable")
-    names = [everywhere[k] for k in order]
-    lines = [
-        "## Who beats whom", "",
-        "Row beats column: left of the stroke, the share of checkpoints with a significant difference (p < 0.05), summed over "
-        "sets; right of it, at how many budgets the row's mean is higher.", "",
-        f"| | {' | '.join(f'`{m}`' for m in names)} |", f"|:--{'|--:' * len(names)}|",
-    ]  # fmt: skip
-    for i, k in enumerate(order):
-        cells = [f"{tested[k, j]:.1f} / {wins[k, j]}" if j != k else "" for j in order]
-        lines.append(f"| `{names[i]}` | {' | '.join(cells)} |")
-    return [*lines, f"| **mean of the column** | {' | '.join(f'{tested[:, j].mean():.2f}' for j in order)} |", ""]  # fmt: skip
-
-
 def ablations() -> list[str]:
     """Return what each part of rl-mba-plus is worth, on the sets that it was designed on."""
     table = Balanced(held(PLUS).values())
@@ -309,14 +281,8 @@ def turned(d: Difference) -> Difference:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--folder", type=Path, help="where runs lie; default: runs/NAME of the protocol")
+    parser = arguments(__doc__)
     parser.add_argument("--plus", action="store_true", help="the ablations of rl-mba-plus")
-    parser.add_argument("--only", action="append", default=[], help="a set or a method; may be repeated")
-    parser.add_argument("--collect", action="store_true", help="run nothing: take in what the folder holds")
     parser.add_argument("--docs", action="store_true", help="only write the docs' page")
     asked = parser.parse_args()
     if not asked.docs:

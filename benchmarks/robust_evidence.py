@@ -12,7 +12,6 @@ labels with the same seeds (paired).
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
@@ -20,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from bralt_evidence import clear, held, measure, told
-from bralt_evidence import row_of as common_row_of
+from kept import arguments, held, measure, watch
+from kept import row_of as common_row_of
 from labelwise.bench.launch import launch
 from labelwise.bench.promises import coupling, kept, promises
 from labelwise.bench.protocols import find
@@ -31,7 +30,8 @@ from labelwise.bench.run import run_file
 from labelwise.bench.spec import read_bench
 from labelwise.functional.ambiguity import Budgets
 from labelwise.functional.curves import Difference, paired_difference
-from shelf import DOCS, watch
+from paired import clear, told
+from record import DOCS
 
 EVIDENCE, PROTOCOL = "robust-evidence", "mmdro/evidence"
 ERM, OURS = "erm", ("mmdro", "variational")
@@ -290,13 +290,7 @@ def smoke(jobs: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--folder", type=Path, help="where runs lie; default: runs/NAME of the protocol")
-    parser.add_argument("--only", action="append", default=[], help="a set or a method; may be repeated")
-    parser.add_argument("--collect", action="store_true", help="run nothing: take in what the folder holds")
+    parser = arguments(__doc__)
     parser.add_argument("--smoke", action="store_true", help="only see that everything runs")
     parser.add_argument("--docs", action="store_true", help="only write the docs' page")
     asked = parser.parse_args()

@@ -16,6 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kept import watch
 from labelwise.bench.compare import compare
 from labelwise.bench.launch import Job, launch
 from labelwise.bench.results import read_run
@@ -24,9 +25,8 @@ from labelwise.bench.spec import Spec
 from labelwise.models import make as make_recipe
 from labelwise.strategies import TABLE
 from labelwise.strategies import make as make_strategy
-from record import RESULTS, provenance, write
+from record import DOCS, RESULTS, provenance, write
 
-DOCS = Path(__file__).parent.parent / "docs"
 TASK = {"name": "digits"}
 TRAINED = {"epochs": 100, "batch_size": 16}
 UNDERTRAINED = {"epochs": 30}
@@ -67,14 +67,6 @@ def specs(training: dict[str, Any]) -> list[Spec]:
         for name, recipe in pairs
         for seed in SEEDS
     ]  # fmt: skip
-
-
-def watch(jobs: Any) -> None:
-    """Say how far the runs are, on one line."""
-    done = sum(job.status == "done" for job in jobs)
-    print(
-        f"\r{done} of {len(jobs)} runs, {sum(job.share for job in jobs) / len(jobs):.1%}", end="", flush=True
-    )
 
 
 def measure(folder: Path, jobs: int, training: dict[str, Any]) -> Path:

@@ -5,14 +5,13 @@ python benchmarks/tutorials.py [uncertainty bral-t rl-mba robust]      # half a 
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,8 @@ from figures import STYLE
 from labelwise.bench.report.svg import ACCENT, GREY, GRID, INK, MUTED, PALETTE, figure, render
 from labelwise.functional import scores
 from labelwise.functional.importance import super_loss_weight
+from record import DOCS
 
-DOCS = Path(__file__).parent.parent / "docs"
 BLOCK = re.compile(r"```python\n(.*?)```\n(\n```text\n.*?```\n)?", re.DOTALL)
 SHADES = LinearSegmentedColormap.from_list("shades", ["#E8F1F8", "#0072B2"])
 WIDTH = 860
@@ -214,9 +213,13 @@ PICTURES: dict[str, list[tuple[str, int, Draw, str]]] = {
 }
 
 
-def main(only: list[str]) -> None:
-    os.chdir(tempfile.mkdtemp())
-    for name in only or PICTURES:
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tutorial", nargs="*", metavar="NAME", help=f"of {', '.join(PICTURES)}; default: all")
+    os.chdir(tempfile.mkdtemp())  # what the code writes is in nobody's way
+    for name in parser.parse_args().tutorial or PICTURES:
         page = DOCS / "tutorials" / f"{name}.md"
         text, names = told(page.read_text())
         page.write_text(text)
@@ -234,4 +237,4 @@ def main(only: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

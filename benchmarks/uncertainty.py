@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from figures import curves_svg
+from kept import watch
 from labelwise import data
 from labelwise.bench.compare import compare
 from labelwise.bench.diagnose import diagnose, simulate
 from labelwise.bench.findings import Setting
-from labelwise.bench.launch import Job, launch
+from labelwise.bench.launch import launch
 from labelwise.bench.outlook import as_json
 from labelwise.bench.protocols import find, names
 from labelwise.bench.report.forecast import ahead
@@ -31,9 +31,8 @@ from labelwise.bench.run import run_file
 from labelwise.bench.spec import read_bench
 from labelwise.bench.words import points
 from labelwise.functional.ranking import detectable
-from record import RESULTS, provenance, write
+from record import DOCS, RESULTS, provenance, write
 
-DOCS = Path(__file__).parent.parent / "docs"
 ORDER = (
     "digits", "mnist", "mnist-reinit", "mnist-0-4", "mnist-binary", "mnist-batch-size", "mnist-noise",
 )  # fmt: skip
@@ -43,13 +42,6 @@ def load(spec: Any) -> Any:
     """Return the data of a spec."""
     task = dict(spec["task"])
     return data.make(task.pop("name"), **task)
-
-
-def watch(jobs: Sequence[Job]) -> None:
-    """Say how far the runs are, on one line."""
-    done = sum(job.status == "done" for job in jobs)
-    share = sum(job.share for job in jobs) / len(jobs)
-    print(f"\r{done} of {len(jobs)} runs, {share:.1%}", end="", flush=True)
 
 
 def measure(protocol: str, folder: Path, jobs: int) -> Path:
