@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -156,3 +157,31 @@ def test_page_markdown_and_json_show_the_standing(tmp_path: Path) -> None:
     assert critical_difference(3, 4) == pytest.approx(values["standing"]["difference"])
     few = write_report(settings(2), tmp_path / "few" / "report.html", name="x").paths
     assert "Ranks over all settings" not in few["html"].read_text() + few["md"].read_text()
+
+
+def late_random(k: int = 0) -> list[Run]:
+    """More seeds of random alone, easy ones: 0.12 above what its other seeds reach."""
+    return [run("random", s, wobble([v + 0.12 for v in FLAT], 7, s), task={"k": k}) for s in range(4, 20)]
+
+
+def test_strategies_are_ranked_on_the_seeds_that_all_of_them_have() -> None:
+    """Margin gains 0.05 on every seed; sixteen easy seeds that only random has must not put random before it."""
+    found = compare(settings(4) + [one for k in range(4) for one in late_random(k)])
+    assert found.standing is not None and found.penalty is not None
+    assert found.standing.names == ("entropy", "margin", "random")
+    assert found.standing.ranks == (1, 2, 3)
+    margin, random = (found.penalty.names.index(name) for name in ("margin", "random"))
+    alone = compare(settings(4)).penalty
+    assert alone is not None
+    assert found.penalty.wins[margin][random] == alone.wins[margin][random] > 0
+
+
+def test_a_headline_tells_means_of_the_seeds_that_its_difference_is_of() -> None:
+    """Entropy 0.75 and random 0.6 on the shared seeds; random's mean over all twenty would be 0.7."""
+    headline = compare(settings(1) + late_random()).settings[0].headline
+    assert "(4 seeds" in headline
+    mine, theirs, gap = (
+        float(v) for v in re.search(r"(\S+) % against (\S+) % .*difference (\S+) ±", headline).groups()
+    )  # type: ignore[union-attr]
+    assert mine - theirs == pytest.approx(gap, abs=0.11)
+    assert theirs == pytest.approx(60, abs=0.5)

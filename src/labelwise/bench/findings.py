@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -80,6 +80,21 @@ class Summary:
         if "propose" not in self.seconds:
             return None
         return sum(seconds for phase, seconds in self.seconds.items() if phase not in ("fit", "measure"))
+
+    def mean_area(self, seeds: Collection[int]) -> float:
+        """Return the mean area over some of its seeds, one at least."""
+        found = [area for seed, area in zip(self.seeds, self.areas, strict=True) if seed in seeds]
+        return sum(found) / len(found)
+
+
+def common_seeds(summaries: Sequence[Summary], least: int) -> frozenset[int]:
+    """Return the seeds that all of some strategies have; where these are fewer than `least`, those that any has.
+
+    Seeds differ from one another more than strategies do: means over unlike seeds would rank the seeds.
+    """
+    sets = [frozenset(one.seeds) for one in summaries]
+    both = frozenset.intersection(*sets)
+    return both if len(both) >= least else frozenset.union(*sets)
 
 
 @dataclass(frozen=True)

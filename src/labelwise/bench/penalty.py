@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.bench.findings import Penalty, Setting
+from labelwise.bench.findings import Penalty, Setting, common_seeds
 from labelwise.bench.settings import RunCurve
 from labelwise.functional.curves import penalty_matrix, win_counts
 
@@ -18,7 +18,8 @@ def penalty(settings: Sequence[Setting]) -> Penalty | None:
     """Return both forms of the penalty matrix; None where no setting has three strategies with three seeds each.
 
     A setting is looked at after its start and after each batch; runs whose rounds are uneven (passes) are read
-    between their fits. Its reference says when curves have settled.
+    between their fits. Its reference says when curves have settled. The form without a test looks at means over the
+    seeds that all its strategies have, where these are three or more.
     """
     counted = []
     for setting in settings:
@@ -39,7 +40,7 @@ def penalty(settings: Sequence[Setting]) -> Penalty | None:
         accuracy = _accuracies(setting, names, grid.tolist())[None]  # (1, A, seeds, r)
         place = np.ix_(*[[everyone.index(name) for name in names]] * 2)
         tested[place] += penalty_matrix(accuracy, grid, batch, names.index(setting.reference))
-        wins[place] += win_counts(accuracy)
+        wins[place] += win_counts(accuracy[:, :, _of_all(setting, names)])
         met[place] = True
         budgets += grid.size
     order = sorted(range(len(everyone)), key=lambda k: (tested[:, k].mean(), wins[:, k].mean(), everyone[k]))
@@ -54,6 +55,13 @@ def penalty(settings: Sequence[Setting]) -> Penalty | None:
         budgets,
         references.pop() if len(references) == 1 else "the reference",
     )
+
+
+def _of_all(setting: Setting, names: Sequence[str]) -> list[int]:
+    """Return the places, among all seeds in order, of those whose means are compared."""
+    summaries = [setting.summary(name) for name in names]
+    same = common_seeds(summaries, LEAST)
+    return [k for k, seed in enumerate(sorted({s for one in summaries for s in one.seeds})) if seed in same]
 
 
 def _accuracies(setting: Setting, names: Sequence[str], grid: Sequence[int]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from labelwise.bench.findings import Setting, Standing
+from labelwise.bench.findings import Setting, Standing, common_seeds
 from labelwise.functional.ranking import alike, critical_difference, friedman, ranks, win_tie_loss
 
 LEAST = 3  # settings, strategies, and seeds of each
@@ -17,7 +17,8 @@ def standing(settings: Sequence[Setting]) -> Standing | None:
     """Return where strategies stand; None where no three settings share three strategies with three seeds each.
 
     Ranks need every strategy in every setting. Of the possible blocks the one with the most cells is counted:
-    strategies that only some settings have, or settings that lack some strategies, are left out.
+    strategies that only some settings have, or settings that lack some strategies, are left out. Ranks are of means over
+    the seeds that all strategies of the block have in a setting, where these are three or more.
     """
     known = [
         (setting, frozenset(s.name for s in setting.strategies if len(s.seeds) >= LEAST))
@@ -37,7 +38,12 @@ def standing(settings: Sequence[Setting]) -> Standing | None:
     if best is None:
         return None
     (_, _, names), counted = best
-    means = np.array([[s.summary(name).aubc.mean for name in names] for s in counted]).round(DIGITS)
+    rows = []
+    for one in counted:
+        beside = [one.summary(name) for name in names]
+        same = common_seeds(beside, LEAST)
+        rows.append([summary.mean_area(same) for summary in beside])
+    means = np.array(rows).round(DIGITS)
     mean_ranks = ranks(means).mean(axis=0)
     order = np.lexsort((np.arange(len(names)), mean_ranks))
     seeds = sorted({seed for s in counted for name in names for seed in s.summary(name).seeds})

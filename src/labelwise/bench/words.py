@@ -173,25 +173,24 @@ def _alone(setting: Setting, best: Summary) -> str:
 
 def _better(setting: Setting, area: Pair) -> str:
     """Return the sentence for a strategy that is clearly better: in labels where they say it, else in area."""
+    both = [setting.summary(name) for name in (area.strategy, setting.reference)]
     labels = setting.pair(area.strategy, "labels")
-    if setting.target is not None and labels is not None and labels.clear and labels.mean > 0:
+    # Numbers that stand beside their difference must be of the seeds that it is of, or they do not add up.
+    same = both[0].seeds == both[1].seeds
+    if setting.target is not None and labels is not None and labels.clear and labels.mean > 0 and same:
         mine = _mean_needed(setting, area.strategy)
         theirs = _mean_needed(setting, setting.reference)
         if mine is not None and theirs is not None and labels.half is not None:
-            # With the same seeds on both sides the three numbers must add up as they are written.
-            same = set(setting.summary(area.strategy).seeds) == set(setting.summary(setting.reference).seeds)
-            gap = round(theirs) - round(mine) if same else labels.mean
             return (
                 f"{area.strategy} reached {percent(setting.target)} with {count(mine)} labels; {setting.reference} "
-                f"needed {count(theirs)} ({seeds(len(labels.seeds))}, difference {count(gap)} ± "
+                f"needed {count(theirs)} ({seeds(len(labels.seeds))}, difference {count(round(theirs) - round(mine))} ± "
                 f"{count(labels.half)})."
             )
     assert area.half is not None  # a clear pair has three seeds
     return (
         f"{area.strategy} is better than {setting.reference} "
         f"{f'with {count(setting.span[1])} labels: accuracy' if setting.one_fit else 'along the curve: mean accuracy'} "
-        f"{percent(setting.summary(area.strategy).aubc.mean)} against "
-        f"{percent(setting.summary(setting.reference).aubc.mean)} ({seeds(len(area.seeds))}, difference "
+        f"{' against '.join(percent(one.mean_area(area.seeds)) for one in both)} ({seeds(len(area.seeds))}, difference "
         f"{points(area.mean)} ± {points(area.half)} points)."
     )
 
