@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +31,31 @@ def counted(n: int, what: str) -> str:
 
 class TimeUp(Exception):  # no error: the user asked for it
     """A time limit ended a bench before all of its runs were started."""
+
+
+class Pace:
+    """How fast a bench goes on, over all that it has done since it began.
+
+    A look at the last half minute, as bars have it, finds nothing in it where a round lasts longer.
+    """
+
+    def __init__(self) -> None:
+        self.began: float | None = None
+        self.first: dict[int, float] = {}  # share of each run that an earlier process has done
+
+    def left(self, jobs: Sequence[Job], now: float) -> float | None:
+        """Return the seconds that are left; None while nothing is known, or nothing is left to do."""
+        began = self.began
+        for job in jobs:
+            key = id(job)
+            if key not in self.first and (job.status == "done" or job.phase):
+                self.first[key] = job.share if began is None or job.status != "done" else 0.0
+        if began is None:
+            self.began = now
+            return None
+        made = sum(job.share - self.first.get(id(job), job.share) for job in jobs)
+        ahead = sum(1 - job.share for job in jobs if job.status in ("waiting", "running"))
+        return ahead * (now - began) / made if made > 0 and ahead > 0 else None
 
 
 def run_all(
@@ -55,16 +81,10 @@ def run_all(
         LabelwiseError: some runs did not finish; what each of them said.
     """
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     from labelwise.bench.launch import launch
+    from labelwise.cli.plan import duration
     from labelwise.errors import LabelwiseError
 
     console = Console(stderr=True)
@@ -74,24 +94,26 @@ def run_all(
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[eta]}"),
         console=console,
         disable=quiet,
     )
-    line = bar.add_task(f"{len(specs)} runs", total=1.0)
+    line = bar.add_task(f"{len(specs)} runs", total=1.0, eta="")
+    pace = Pace()
     lines: dict[int, Any] = {}
     told: set[int] = set()
 
     def watch(jobs_now: Sequence[Job]) -> None:
         done = sum(job.status == "done" for job in jobs_now)
         share = sum(job.share for job in jobs_now) / len(jobs_now)
-        bar.update(line, completed=share, description=f"{done} of {len(jobs_now)} runs")
+        left = pace.left(jobs_now, monotonic())
+        eta = "" if left is None else f"ETA {duration(left)}"
+        bar.update(line, completed=share, description=f"{done} of {len(jobs_now)} runs", eta=eta)
         for job in jobs_now:
             key = id(job)
             if job.status == "running":
                 if key not in lines:
-                    lines[key] = bar.add_task("", total=1.0)
+                    lines[key] = bar.add_task("", total=1.0, eta="")
                 words = f"  {job.spec.strategy.name}, seed {job.spec.plan.seed}: {job.bought} of {job.budget} labels"
                 bar.update(lines[key], completed=job.share, description=words)
             elif key in lines:
@@ -100,7 +122,7 @@ def run_all(
                     told.add(key)
                     console.print(
                         f"{done} of {len(jobs_now)} runs; {job.status}: {job.spec.strategy.name}, "
-                        f"seed {job.spec.plan.seed}",
+                        f"seed {job.spec.plan.seed}{f'; {eta}' if eta else ''}",
                         highlight=False,
                     )
 
