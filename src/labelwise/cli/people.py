@@ -58,6 +58,12 @@ def new_command(
         str | None, typer.Option(help="The table's column of labels known already.")
     ] = None,
     key_column: Annotated[str | None, typer.Option(help="The table's column that names the rows.")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labels known already: a CSV with the columns file (or row) and label, as `export` writes it."
+        ),
+    ] = None,
     size: Annotated[int, typer.Option(help="Height and width of the images, in pixels.")] = 64,
     grey: Annotated[bool, typer.Option("--grey", help="One channel instead of three.")] = False,
     recipe: Annotated[str | None, typer.Option(help="The model; see `labelwise recipes`.")] = None,
@@ -89,9 +95,11 @@ def new_command(
 
     labelwise new mail --table mail.csv --text body --classes spam,ham
 
-    Images in sub-folders that are named like a class, and rows with a label,
-    are known already: the model learns from them (from 50 on, a fifth only
-    measures it), and nobody is asked for them.
+    labelwise new birds-2 --images photos/ --classes robin,wren,other --labels labels.csv
+
+    Images in sub-folders that are named like a class, rows with a label, and
+    what --labels names are known already: the model learns from them (from 50
+    on, a fifth only measures it), and nobody is asked for them.
     """
     from labelwise.data.columns import Columns
     from labelwise.errors import InputError
@@ -110,6 +118,7 @@ def new_command(
         classes=_split(classes, keep_empty=True),
         size=size,
         grey=grey,
+        labels=labels,
         validation=validation,
         recipe=recipe,
         strategy=strategy,

@@ -21,6 +21,7 @@ from labelwise.models import TABLE as RECIPES
 from labelwise.project.answers import check_class_names
 from labelwise.project.disk import disk_error
 from labelwise.project.folder import Progress, Project, check_new, create, fair_strategy
+from labelwise.project.known import with_labels
 from labelwise.project.settings import Settings, Source
 from labelwise.strategies import TABLE as STRATEGIES
 
@@ -45,6 +46,7 @@ class Wish:
         say them.
         size: height and width of images in pixels.
         grey: one channel instead of three.
+        labels: a CSV file of labels known already, by file or row.
         validation: share of the known labels that only measures.
         recipe: row of the table of recipes.
         strategy: row of the table of strategies.
@@ -62,6 +64,7 @@ class Wish:
     classes: tuple[str, ...] = ()
     size: int = 64
     grey: bool = False
+    labels: Path | None = None
     validation: float = 0.2
     recipe: str | None = None
     strategy: str = "margin"
@@ -125,6 +128,8 @@ def new(folder: Path, wish: Wish, progress: Progress | None = None) -> tuple[Pro
                 root=root,
                 **common,
             )
+        if wish.labels is not None:
+            samples = with_labels(samples, wish.labels, validation=wish.validation, seed=wish.seed)
         if strategy.needs.validation and not len(samples.task.validation):
             raise InputError(
                 f"{wish.strategy} measures in every round on labelled samples that are kept apart, and there are none: "
