@@ -14,6 +14,8 @@ from bench.fabricated import run
 from labelwise.cli import app
 from labelwise.cli.facts import imbalance_of, known_of
 from labelwise.errors import InputError, LabelwiseError
+from labelwise.project import ask, open_project, tell
+from labelwise.project.sheet import Line
 
 ENOUGH = ("--pool", 20000, "--classes", 10, "--budget", 500)
 
@@ -120,6 +122,14 @@ def test_a_project_knows_everything_and_hears_whether_it_should_change(tmp_path)
         "The project uses entropy, and keeps it" in told
         and f"--table {(tmp_path / 't.csv').resolve()}" in told
     )
+    assert "--text text" in told and "--label-column label" in told
+    assert "--labels labels.csv" not in told  # none was bought yet
+
+    asked = ask(open_project(tmp_path / "mail"), 3).rows
+    tell(open_project(tmp_path / "mail"), [Line(2, {"id": str(asked[0]["id"]), "label": "b"})])
+    told = recommend(tmp_path / "mail", "--rule", "cautious")
+    assert f"labelwise export {tmp_path / 'mail'} -o labels.csv" in told and "--labels labels.csv" in told
+    assert "--budget 39" in told
 
 
 def test_a_run_says_what_it_was_of(tmp_path):

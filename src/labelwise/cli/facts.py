@@ -11,6 +11,8 @@ from pathlib import Path
 from labelwise.data.own import FEW
 from labelwise.errors import InputError
 
+_SIZE = 64  # of `labelwise new`, unless --size says another
+
 
 @dataclass(frozen=True)
 class Known:
@@ -21,6 +23,7 @@ class Known:
         model: the recipe's name, or "network" or "linear".
         strategy: that a project or run uses already.
         data: options of `labelwise new` that name the same data.
+        labels: how many a project has bought.
     """
 
     pool: int | None = None
@@ -34,6 +37,7 @@ class Known:
     model: str | None = None
     strategy: str | None = None
     data: str | None = None
+    labels: int = 0
 
 
 def known_of(path: Path) -> Known:
@@ -60,13 +64,20 @@ def _project(path: Path) -> Known:
     source, plan = settings.source, settings.plan
     pictures = bool(source.images and (not source.table or source.image_column))
     kinds = _kinds(pictures, bool(source.text), bool(source.numbers))
-    options = {"--images": source.images, "--table": source.table}
+    options = {"--images": source.images, "--table": source.table, "--image-column": source.image_column}
+    options |= {"--text": source.text, "--numbers": ",".join(source.numbers)}
+    options |= {"--label-column": source.label_column, "--key-column": source.key_column}
+    options |= {"--size": str(source.size) if pictures and source.size != _SIZE else ""}
     data = " ".join(f"{option} {shlex.quote(place)}" for option, place in options.items() if place)
+    data += " --grey" if source.grey else ""
+    data += f" --audit {plan.audit}" if plan.audit else ""
     names = shlex.quote(",".join(settings.classes))
+    bought = len(project.state().labels)
+    pool = len(items.ids("pool"))
     return Known(
-        pool=len(items.ids("pool")),
+        pool=pool,
         classes=len(settings.classes),
-        budget=min(plan.budget, len(items.ids("pool"))),
+        budget=min(plan.budget, pool) - bought or min(plan.budget, pool),  # a finished one: as it was
         start=plan.start,
         batch=plan.batch,
         modalities=len(kinds),
@@ -74,7 +85,8 @@ def _project(path: Path) -> Known:
         imbalance=imbalance_of((items.labels[items.labels >= 0]).tolist(), len(settings.classes)),
         model=str(settings.recipe["name"]),
         strategy=str(settings.strategy["name"]),
-        data=f"{data} --classes {names}",
+        data=f"{data} --classes {names}" + (" --labels labels.csv" if bought else ""),
+        labels=bought,
     )
 
 

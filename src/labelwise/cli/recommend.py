@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -131,22 +132,22 @@ def recommend_command(
     _print(
         found,
         [headline(found), "", *sentences(found), *warnings(found)],
-        _after(found, known, begin, can[first.name].validation),
+        _after(found, known, begin, can[first.name].validation, path),
         caveats(found),
         reasons(found.barred),
     )
 
 
-def _after(found: Recommendation, known: Known, begin: str, validation: bool) -> list[str]:
+def _after(found: Recommendation, known: Known, begin: str, validation: bool, path: Path | None) -> list[str]:
     """Return what to do next."""
     first = found.choices[0].name
     if known.strategy == first:
         lines = [f"The project uses {first} already: nothing to change."]
     elif known.strategy is not None:
-        lines = [
-            f"The project uses {known.strategy}, and keeps it. A new one with {first}, which the labels so far can be told to:",
-            f"  {begin}",
-        ]
+        told = " that begins with the labels so far" if known.labels else ""
+        lines = [f"The project uses {known.strategy}, and keeps it. A new one with {first}{told}:"]
+        lines += [f"  labelwise export {shlex.quote(str(path))} -o labels.csv"] if told else []
+        lines += [f"  {begin}"]
     else:
         lines = ["To begin with it:", f"  {begin}"]
     if validation:
