@@ -82,6 +82,14 @@ def test_status_tells_the_audited_accuracy_and_what_criteria_say(audited):
     assert plain["stop"][0]["criterion"] == "stabilising predictions"
 
 
+def test_until_random_picks_are_answered_status_says_what_will_tell(tmp_path):
+    (tmp_path / "t.csv").write_text("x\n1\n2\n3\n")
+    call("new", tmp_path / "p", "--table", tmp_path / "t.csv", "--classes", "a,b", "--audit", 0.2)
+    told = " ".join(call("status", tmp_path / "p").stdout.split())
+    assert "Not known yet: 20% of each batch from the second on are random picks" in told
+    assert "A new project can" not in told  # this one can
+
+
 def test_status_fits_models_to_tell_the_gain_on_request(audited):
     plain = json.loads(call("status", audited, "--gain", "--json").stdout)["gain"]
     assert plain["held_out"] is True  # 12 validation samples are too few to test on

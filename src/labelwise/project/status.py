@@ -147,6 +147,8 @@ def accuracy_words(project: Project, now: Status) -> str:
         )
     if now.audited is not None:
         return "Not measured on samples kept apart; what random picks say stands below."
+    if audit := project.settings.plan.audit:
+        return f"Not known yet: {audit:.0%} of each batch from the second on are random picks, and tell it once they are answered."
     place = (
         "the label column of the table"
         if project.settings.source.table
