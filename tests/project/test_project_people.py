@@ -354,6 +354,7 @@ def test_the_interval_of_the_accuracy_is_wilsons():
         (("ask", "nowhere"), InputError, "is no labelwise project"),
         (("export", "nowhere", "--format", "xls"), InputError, "No format is named 'xls'"),
         (("export", "nowhere", "--format", "parquet"), InputError, "name a file with -o"),
+        (("export", "nowhere", "-o", "labels.xlsx"), InputError, "labels.xlsx would be no xlsx"),
     ],
 )
 def test_wrong_words_are_answered_in_words(

@@ -18,6 +18,16 @@ from labelwise.project.folder import Progress, Project
 from labelwise.project.sheet import write_rows
 
 FORMATS = ("csv", "jsonl", "parquet")
+_PROMISES = (
+    "xlsx",
+    "xls",
+    "ods",
+    "json",
+    "feather",
+    "html",
+    "zip",
+    "gz",
+)  # what CSV in such a file would break
 _NUMBERS = {"id": "int64", "round": "int64", "confidence": "float64"}
 
 
@@ -107,9 +117,13 @@ def format_of(path: Path | None, wanted: str | None) -> str:
     """Return the format to write: the wanted one, else that of the file's ending, else csv.
 
     Raises:
-        InputError: there is no such format, or Parquet is to go to standard output.
+        InputError: there is no such format, the ending promises another one, or Parquet is to go to standard output.
     """
     ending = path.suffix.lower().lstrip(".") if path is not None else ""
+    if wanted is None and ending in _PROMISES:
+        raise InputError(
+            f"{path} would be no {ending}: this writes csv, jsonl or parquet. Name it .csv, which any spreadsheet opens."
+        )
     chosen = wanted or (ending if ending in FORMATS else "csv")
     check_name(chosen, FORMATS, "format")
     if chosen == "parquet" and path is None:
