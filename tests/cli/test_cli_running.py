@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from labelwise.bench.launch import Job
 from labelwise.bench.spec import read_spec
 from labelwise.cli import app
-from labelwise.cli.running import Pace
+from labelwise.cli.running import Pace, called
 
 
 def job(status: str = "waiting", bought: int = 0, phase: str = "") -> Job:
@@ -54,3 +54,10 @@ def test_lines_in_a_file_tell_the_time_too(tmp_path):
     first, last = (line for line in said.output.splitlines() if "; done" in line)
     assert "1 of 2 runs; done: random, seed 0; ETA" in first
     assert last == "2 of 2 runs; done: random, seed 1"
+
+
+def test_a_run_is_called_by_what_tells_it_from_the_others():
+    spec = job().spec
+    assert called(spec, None) == "random, seed 0"
+    assert called(spec, {spec.id: {"set": "digits in halves"}}) == "digits in halves, random, seed 0"
+    assert called(spec, {spec.id: {"set": "digits", "method": "chance"}}) == "digits, chance, seed 0"

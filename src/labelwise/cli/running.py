@@ -29,6 +29,14 @@ def counted(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
+def called(spec: Spec, cases: Mapping[str, Mapping[str, str]] | None) -> str:
+    """Return what tells a run from the others of its bench: its cases, its strategy if no case says it, its seed."""
+    of = (cases or {}).get(spec.id, {})
+    return ", ".join(
+        [*of.values(), *([] if "method" in of else [spec.strategy.name]), f"seed {spec.plan.seed}"]
+    )
+
+
 class TimeUp(Exception):  # no error: the user asked for it
     """A time limit ended a bench before all of its runs were started."""
 
@@ -114,15 +122,15 @@ def run_all(
             if job.status == "running":
                 if key not in lines:
                     lines[key] = bar.add_task("", total=1.0, eta="")
-                words = f"  {job.spec.strategy.name}, seed {job.spec.plan.seed}: {job.bought} of {job.budget} labels"
+                words = f"  {called(job.spec, cases)}: {job.bought} of {job.budget} labels"
                 bar.update(lines[key], completed=job.share, description=words)
             elif key in lines:
                 bar.remove_task(lines.pop(key))
                 if quiet and key not in told:
                     told.add(key)
                     console.print(
-                        f"{done} of {len(jobs_now)} runs; {job.status}: {job.spec.strategy.name}, "
-                        f"seed {job.spec.plan.seed}{f'; {eta}' if eta else ''}",
+                        f"{done} of {len(jobs_now)} runs; {job.status}: {called(job.spec, cases)}"
+                        f"{f'; {eta}' if eta else ''}",
                         highlight=False,
                     )
 
@@ -131,9 +139,7 @@ def run_all(
         everything = launch(specs, folder, jobs=jobs, notes=notes, cases=cases, watch=watch, until=until)
     bad = [job for job in everything if job.status in ("failed", "busy")]
     if bad:
-        listed = "\n".join(
-            f"  {job.spec.id} ({job.spec.strategy.name}, seed {job.spec.plan.seed}): {job.why}" for job in bad
-        )
+        listed = "\n".join(f"  {job.spec.id} ({called(job.spec, cases)}): {job.why}" for job in bad)
         raise LabelwiseError(
             f"{len(bad)} of {len(everything)} runs did not finish:\n{listed}\nThe others are kept."
         )
