@@ -38,6 +38,25 @@ def test_a_run_is_told_in_words_a_table_and_caveats(file):
     assert "Rests on 10 measurements" in told and "validation samples" in told
 
 
+def test_all_criteria_stand_side_by_side_where_a_price_is_known(tmp_path):
+    watched = {"kappa": 0.995, "changed": 0.01, "uncertainty": 0.2, "confidence": 0.9}
+    file = run(curve=RISING, folder=tmp_path, analysed={k: {"watched": watched} for k in range(10)}).path
+    told = forecast(file, "--labels", 50, "--cost", 0.4, "--value", 0.001)
+    rows = [line.split() for line in told.splitlines()]
+    verdicts = {line[0]: line for line in rows if {"yes", "no"} & set(line)}
+    assert [*verdicts] == ["stabilising", "overall", "classification", "performance", "expected"]
+    assert "yes" in verdicts["stabilising"] and "0.9950" in verdicts["stabilising"]
+    assert "no" in verdicts["overall"]
+    assert "yes" in verdicts["expected"]  # a thousandth of a unit for a point
+    assert (
+        "no"
+        in forecast(file, "--labels", 50, "--cost", 0.4, "--value", 900)
+        .split("expected gain < cost")[1]
+        .split()
+    )
+    assert "stop advice" not in forecast(file, "--labels", 50, "--cost", 0.4)
+
+
 def test_a_folder_of_one_run_is_that_run_and_test_data_can_be_asked_for(file):
     told = json.loads(forecast(file.parent, "--measure", "test", "--json"))
     assert told["measure"] == "test" and told["accuracy"] == pytest.approx(RISING)

@@ -32,7 +32,9 @@ def forecast_command(
     ] = None,
     value: Annotated[
         float | None,
-        typer.Option(help="What one point of accuracy is worth, in the same; says whether labels pay."),
+        typer.Option(
+            help="What one point of accuracy is worth, in the same; says whether labels pay, beside other stop advice."
+        ),
     ] = None,
     measure: Annotated[
         str | None,
@@ -50,8 +52,10 @@ def forecast_command(
     or recorded. It takes four measurements, so four rounds.
 
     Examples:
-        labelwise forecast my-project --labels 500 --cost 0.4 --value 200
-        labelwise forecast runs/demo/0e074047f3ee.db --labels 50 --labels 100 --target 0.95 --plot curve.svg
+
+    labelwise forecast my-project --labels 500 --cost 0.4 --value 200
+
+    labelwise forecast runs/demo/0e074047f3ee.db --labels 50 --labels 100 --target 0.95 --plot curve.svg
     """
     from labelwise.bench.outlook import as_json as plain
     from labelwise.bench.outlook import caveats, outlook, sentences
@@ -59,7 +63,8 @@ def forecast_command(
 
     if plot is not None and plot.suffix.lower() != ".svg":
         raise InputError(f"--plot must end in .svg; it is {plot.name!r}.")
-    told = outlook(_state(path), part=measure, more=labels or (), target=target, price=cost, value=value)
+    state = _state(path)
+    told = outlook(state, part=measure, more=labels or (), target=target, price=cost, value=value)
     if plot is not None:
         from labelwise.bench.report.forecast import curve
 
@@ -76,6 +81,7 @@ def forecast_command(
     from rich.text import Text
 
     from labelwise.bench.report.forecast import table
+    from labelwise.project.advice import stop_advice, stop_rows
 
     console = Console(highlight=False)
     for line in sentences(told):
@@ -94,6 +100,12 @@ def forecast_command(
                 cells.append(text)
             shown.add_row(*cells)
         console.print(shown)
+        # whoever asks whether labels pay may see what the criteria say that know no price
+        if (back := told.options[0].back) is not None and (rows := stop_rows(stop_advice(state), back)):
+            advised = Table("stop advice", "now", "stop?", "since round", "source", box=None, pad_edge=False)
+            for row in rows:
+                advised.add_row(*map(Text, row))
+            console.print(advised, "")
     for line in caveats(told):
         console.print(Text(line, style="dim"))
     if plot is not None:

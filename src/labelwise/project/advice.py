@@ -73,8 +73,13 @@ def stop_advice(state: State) -> tuple[Advice, ...]:
     return advice(found) if len(found) >= FEWEST_FITS else ()
 
 
-def stop_rows(told: Sequence[Advice]) -> list[tuple[str, str, str, str, str]]:
-    """Return (criterion, value now, says stop?, since which round, source) of each; [] where there is no advice yet."""
+def stop_rows(told: Sequence[Advice], price: Advice | None = None) -> list[tuple[str, str, str, str, str]]:
+    """Return (criterion, value now, says stop?, since which round, source) of each; [] where there is no advice yet.
+
+    Args:
+        told: what criteria say that need no price.
+        price: what the one says that does; None: a row that says where to ask for it.
+    """
     rows = [
         (
             one.criterion,
@@ -83,11 +88,11 @@ def stop_rows(told: Sequence[Advice]) -> list[tuple[str, str, str, str, str]]:
             "–" if one.since is None else str(one.since),
             one.source,
         )
-        for one in told
+        for one in (*told, *([] if price is None else [price]))
     ]
-    return (
-        [*rows, ("expected gain < cost", "–", "–", "–", "labelwise forecast --cost --value")] if rows else []
-    )
+    if price is None and rows:
+        rows.append(("expected gain < cost", "–", "–", "–", "labelwise forecast --cost --value"))
+    return rows if told else []
 
 
 def gain_of(project: Project, progress: Progress | None = None) -> dict[str, Any]:
