@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from labelwise.cli import _prose
+
 SPEC = """
 [task]
 name = "digits"
@@ -51,3 +53,11 @@ def test_a_reader_that_had_enough_is_no_error(tmp_path):
             stdout=out, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
         )  # fmt: skip
     assert done.stderr == ""
+
+
+def test_prose_of_help_flows_and_tables_and_commands_keep_their_lines():
+    doc = "One.\n\n    A sentence that\n    goes on.\n\n    [a]   x = 1\n          y = 2\n\n    labelwise demo\n    labelwise run x\n"
+    assert (
+        _prose(doc)
+        == "One.\n\nA sentence that goes on.\n\n[a]   x = 1\n      y = 2\n\nlabelwise demo\nlabelwise run x"
+    )

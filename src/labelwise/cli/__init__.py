@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -60,11 +61,31 @@ _PANELS: dict[str, dict[str, Callable[..., None]]] = {
         "download": download_command,
     },
 }
+
+
+def _prose(doc: str) -> str:
+    """Return a docstring whose paragraphs flow to the terminal's width; tables, grids and commands keep their lines."""
+    told: list[str] = []
+    for line in inspect.cleandoc(doc).splitlines():
+        before = told[-1] if told else ""
+        alone = not line or not before or before.startswith(("labelwise ", " ")) or "   " in before + line
+        if alone or line.startswith(("labelwise ", " ")):
+            told.append(line)
+        else:
+            told[-1] = f"{before} {line}"
+    return "\n".join(told)
+
+
 for _panel, _commands in _PANELS.items():
     for _name, _command in _commands.items():
         app.command(
-            _name, rich_help_panel=_panel, no_args_is_help=_name in {"select", "plan", "bench", "bank", "run"}
+            _name,
+            help=_prose(_command.__doc__ or ""),
+            rich_help_panel=_panel,
+            no_args_is_help=_name in {"select", "plan", "bench", "bank", "run"},
         )(_command)
+for _info in policy_app.registered_commands:
+    _info.help = _prose(_info.callback.__doc__ or "") if _info.callback is not None else None
 app.add_typer(policy_app, name="policy", rich_help_panel="Compare strategies")
 
 
