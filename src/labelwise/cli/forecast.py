@@ -103,8 +103,8 @@ def forecast_command(
         # whoever asks whether labels pay may see what the criteria say that know no price
         if (back := told.options[0].back) is not None and (rows := stop_rows(stop_advice(state), back)):
             advised = Table("stop advice", "now", "stop?", "since round", "source", box=None, pad_edge=False)
-            for row in rows:
-                advised.add_row(*map(Text, row))
+            for criterion in rows:
+                advised.add_row(*map(Text, criterion))
             console.print(advised, "")
     for line in caveats(told):
         console.print(Text(line, style="dim"))
