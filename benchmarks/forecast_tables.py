@@ -22,14 +22,14 @@ def covered(result: dict[str, Any]) -> tuple[float, float, float]:
     """Return how often nominal 90 % held on material left out: the mean over materials, the least, the greatest."""
     ours, k = result["held out"]["ensemble"], LEVELS.index(0.9)
     every = [
-        _mean([r for r in ours if r["material"] == name], lambda r: r["covered"][k])
+        over_materials([r for r in ours if r["material"] == name], lambda r: r["covered"][k])
         for name in sorted({r["material"] for r in ours})
     ]
     mean, least, greatest = (round(float(f(every)), 4) for f in (np.mean, min, max))
     return mean, least, greatest
 
 
-def _mean(rows: Sequence[dict[str, Any]], pick: Any) -> float:
+def over_materials(rows: Sequence[dict[str, Any]], pick: Any) -> float:
     """Return the mean over materials of the mean over forecasts: sets of one material are one."""
     groups: dict[str, list[tuple[float, int]]] = {}
     for row in rows:
@@ -44,8 +44,10 @@ def tables(result: dict[str, Any]) -> str:
     heads = [f"{100 * level:g} %" for level in LEVELS]
 
     def row_of(name: str, rows: list[dict[str, Any]]) -> str:
-        cells = [f"{100 * _mean(rows, lambda r, k=k: r['covered'][k]):.0f} %" for k in range(len(LEVELS))]
-        half = 100 * _mean(rows, lambda r: r["half"][LEVELS.index(0.9)])
+        cells = [
+            f"{100 * over_materials(rows, lambda r, k=k: r['covered'][k]):.0f} %" for k in range(len(LEVELS))
+        ]
+        half = 100 * over_materials(rows, lambda r: r["half"][LEVELS.index(0.9)])
         return f"| {name} | {' | '.join(cells)} | {half:.1f} | {sum(r['forecasts'] for r in rows):,} |"
 
     def at(rows: list[dict[str, Any]], ahead: float) -> list[dict[str, Any]]:
@@ -64,13 +66,13 @@ def tables(result: dict[str, Any]) -> str:
         f"| held out | {' | '.join(heads)} | half | forecasts |", f"|:--|{'--:|' * (len(heads) + 2)}",
         *(row_of(name, [r for r in ours if r["material"] == name]) for name in materials), "",
         f"Labels until a target is first measured: within the 90 % interval in "
-        f"{100 * _mean(result['reached'], lambda r: r['covered']):.0f} % of "
+        f"{100 * over_materials(result['reached'], lambda r: r['covered']):.0f} % of "
         f"{sum(r['forecasts'] for r in result['reached']):,} cases (materials: "
         f"{100 * min(r['covered'] for r in result['reached']):.0f} to {100 * max(r['covered'] for r in result['reached']):.0f} %).", "",
     ]  # fmt: skip
     k = LEVELS.index(0.9)
     by_material = {
-        name: _mean([r for r in ours if r["material"] == name], lambda r: r["covered"][k])
+        name: over_materials([r for r in ours if r["material"] == name], lambda r: r["covered"][k])
         for name in materials
     }
 
@@ -100,8 +102,10 @@ def tables(result: dict[str, Any]) -> str:
         cells = []
         for m in METHODS:
             rows = at(held[m], a)
-            raw, own = (100 * _mean(rows, lambda r, key=key: r[key]) for key in ("raw error", "error"))
-            half = 100 * _mean(rows, lambda r: r["half"][LEVELS.index(0.9)])
+            raw, own = (
+                100 * over_materials(rows, lambda r, key=key: r[key]) for key in ("raw error", "error")
+            )
+            half = 100 * over_materials(rows, lambda r: r["half"][LEVELS.index(0.9)])
             cells += [f"{raw:.1f} ({own:.1f})", f"{half:.1f}"]
         lines.append(f"| {CALLED[a]} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -130,22 +130,31 @@ def test_cautious_stays_with_margin_until_a_difference_is_clear():
     assert first(recommend(FACTS, board(*unsure), {"random", "margin", "star"}, rule="overall")) == "star"
     sure = [
         a_set(f"s{k}", {"random": 0.5, "margin": 0.6, "star": 0.65 + d})
-        for k, d in enumerate((0.01, 0.0, 0.02))
+        for k, d in enumerate((0.01, 0.0, 0.02, 0.01, 0.0))
     ]
     assert first(recommend(FACTS, board(*sure), {"random", "margin", "star"}, rule="cautious")) == "star"
-    # two sets that agree prove nothing, whatever they say
+    # four sets that agree prove nothing, whatever they say
     assert (
-        first(recommend(FACTS, board(*sure[:2]), {"random", "margin", "star"}, rule="cautious")) == "margin"
+        first(recommend(FACTS, board(*sure[:4]), {"random", "margin", "star"}, rule="cautious")) == "margin"
     )
 
 
 def test_clearly_better_asks_more_of_each_the_more_are_looked_at():
-    over = {"margin": dict.fromkeys("abc", 0.0), "star": {"a": 0.03, "b": 0.05, "c": 0.04}}
-    grouped = [("a",), ("b",), ("c",)]
+    over = {
+        "margin": dict.fromkeys("abcde", 0.0),
+        "star": {"a": 0.02, "b": 0.06, "c": 0.04, "d": 0.02, "e": 0.06},
+    }
+    grouped = [("a",), ("b",), ("c",), ("d",), ("e",)]
     assert clearly_better(over, grouped, {"margin", "star"}) == ["star"]
-    # mean 0.04, s 0.01, n 3: half is 4.30 · 0.0058 = 0.025 alone; of 20 at once t(2, 1 - 0.025 / 20) = 19.96, half 0.115
-    crowd = {**over, **{f"dull-{k}": {"a": -0.1, "b": 0.1, "c": -0.1} for k in range(19)}}
+    # mean 0.04, s 0.02, n 5: half is 2.78 · 0.0089 = 0.025 alone; of 20 at once t(4, 1 - 0.025 / 20) = 6.76, half 0.060
+    crowd = {
+        **over,
+        **{f"dull-{k}": dict(zip("abcde", (-0.1, 0.1, -0.1, 0.1, -0.1), strict=True)) for k in range(19)},
+    }
     assert clearly_better(crowd, grouped, set(crowd)) == []
+    assert (
+        clearly_better(over, grouped[:4], {"margin", "star"}) == []
+    )  # four say nothing clear, whatever they say
 
 
 def test_a_single_lucky_set_does_not_beat_many_good_ones():
@@ -163,6 +172,37 @@ def test_a_single_lucky_set_does_not_beat_many_good_ones():
     told = expected(gains(noisy, "margin"), groups(noisy), {one.name: 1.0 for one in noisy}, "overall")
     assert told["solid"] > told["lucky"]  # 0.03 on six sets, 0.04 on one
     assert told["margin"] == 0
+
+
+def test_who_was_measured_on_few_origins_stands_behind_the_others():
+    sets = many(6, random=0.5, margin=0.6, solid=0.61)
+    for k in range(4):
+        found = MappingProxyType(
+            {**sets[k].methods, "new": Method((0, 1), (0.9, 0.9), (0.9, 0.9), None, None)}
+        )
+        sets[k] = replace(sets[k], methods=found)
+    found = recommend(FACTS, board(*sets), {"random", "margin", "solid", "new"}, rule="overall", top=4)
+    assert [choice.name for choice in found.choices] == ["solid", "margin", "random", "new"]
+    assert found.choices[-1].expected > found.choices[0].expected
+    # with four origins in all, four are all there is
+    assert first(recommend(FACTS, board(*sets[:4]), {"random", "margin", "solid", "new"})) == "new"
+
+
+def test_sets_of_several_modalities_say_nothing_of_one():
+    one = many(5, random=0.5, margin=0.6, solid=0.62)
+    several = [
+        replace(single, name=f"pair-{k}", material=(f"pair-{k}",), modalities=2, methods=MappingProxyType({
+            **single.methods, "solid": Method((0, 1), (0.4, 0.4), (0.4, 0.4), None, None),
+        }))
+        for k, single in enumerate(one)
+    ]  # fmt: skip
+    mixed = board(*one, *several)
+    can = {"random", "margin", "solid"}
+    assert first(recommend(FACTS, mixed, can)) == "solid"
+    assert first(recommend(replace(FACTS, modalities=2), mixed, can)) == "margin"
+    assert recommend(FACTS, mixed, can).sets == 5
+    with pytest.raises(InputError, match="no set of several modalities"):
+        recommend(replace(FACTS, modalities=2), board(*one), can)
 
 
 def test_margin_stands_first_among_equals():

@@ -18,7 +18,7 @@ from labelwise.functional.ranking import ranks
 RANDOM, MARGIN = "random", "margin"
 RULES = ("cautious", "overall", "similar")
 SHOWN = 5  # sets most like a pool that are told of, no two of the same data
-LEAST = 3  # materials that anything clear must rest on: two that happen to agree have a narrow interval
+LEAST = 5  # materials that anything clear, and the first place, must rest on: a few that happen to agree prove little
 
 Gains = Mapping[str, Mapping[str, float]]  # strategy -> set -> mean difference, in [-1, 1]
 
@@ -60,7 +60,7 @@ class Recommendation:
         margin: the evidence for margin, wherever it ranks; None where it cannot run or was not measured.
         above_random, above_margin: strategies that are clearly better: see `clearly_better`.
         near: the sets most like the pool, no two of the same data, the most like first.
-        sets, materials: how many there are in all, and how many without data in common.
+        sets, materials: how many sets speak for such a pool, and how many of them without data in common.
         outside: sentences on where the pool lies outside of what was measured.
         barred: strategy -> why it cannot run there.
         refused: strategy -> why it takes too long or too much memory, of those that would have ranked.
@@ -80,6 +80,15 @@ class Recommendation:
     barred: Mapping[str, str]
     refused: Mapping[str, str]
     unknown: tuple[str, ...]
+
+
+def speaks(one: DataSet, facts: Facts) -> bool:
+    """Return whether a set says anything of a pool: it has runs of random and margin, and one modality or several alike.
+
+    Where modalities are fused, other strategies lead, and margin, which all are held against, does worse: who was only
+    measured there would look good everywhere.
+    """
+    return {RANDOM, MARGIN} <= set(one.methods) and (one.modalities > 1) == (facts.modalities > 1)
 
 
 def gains(sets: Iterable[DataSet], against: str) -> dict[str, dict[str, float]]:
@@ -142,15 +151,28 @@ def expected(
     return {name: mean - told.get(MARGIN, 0.0) for name, mean in told.items()}
 
 
-def order(told: Mapping[str, float], first: Iterable[str] = ()) -> list[str]:
+def order(told: Mapping[str, float], first: Iterable[str] = (), last: Iterable[str] = ()) -> list[str]:
     """Return strategies by what is expected of them; of equals margin first, for it costs least, then by name.
 
     Args:
         told: of each.
         first: strategies that stand before all others.
+        last: strategies that stand behind all others.
     """
-    before = set(first)
-    return sorted(told, key=lambda name: (name not in before, -told[name], name != MARGIN, name))
+    before, behind = set(first), set(last)
+    return sorted(
+        told, key=lambda name: (name not in before, name in behind, -told[name], name != MARGIN, name)
+    )
+
+
+def thin(over: Gains, grouped: Sequence[Sequence[str]]) -> list[str]:
+    """Return strategies that fewer than `LEAST` groups of sets, or not all where there are fewer, tell of."""
+    wanted = min(LEAST, len(grouped))
+    return [
+        name
+        for name, gain in over.items()
+        if sum(any(one in gain for one in group) for group in grouped) < wanted
+    ]
 
 
 def clearly_better(over: Gains, grouped: Sequence[Sequence[str]], allowed: Iterable[str]) -> list[str]:
@@ -197,10 +219,13 @@ def recommend(
     Raises:
         InputError: nothing that can run was measured.
     """
-    sets = [one for one in board.sets.values() if {RANDOM, MARGIN} <= set(one.methods)]
+    sets = [one for one in board.sets.values() if speaks(one, facts)]
     allowed = set(can)
     if not sets:
-        raise InputError("The suite holds no set with runs of random and of margin: there is no evidence.")
+        raise InputError(
+            f"The suite holds no set of {'several modalities' if facts.modalities > 1 else 'one modality'} with runs of random "
+            "and of margin: there is no evidence."
+        )
     grouped = groups(sets)
     near = nearest(facts, sets)
     apart = independent(near, grouped)[:SHOWN]
@@ -209,7 +234,11 @@ def recommend(
     told = expected(over_margin, grouped, weights, rule)
     above_margin = clearly_better(over_margin, grouped, allowed)
     first = (above_margin or [MARGIN]) if rule == "cautious" else []
-    ranked = [name for name in order(told, first) if name in allowed and name in over_random]
+    ranked = [
+        name
+        for name in order(told, first, thin(over_margin, grouped))
+        if name in allowed and name in over_random
+    ]
     if not ranked:
         raise InputError(
             "No strategy that can run there was measured in the suite. "

@@ -9,7 +9,7 @@ from typing import Any
 from labelwise.bench.able import Able
 from labelwise.bench.advice import about
 from labelwise.bench.outlook import signed
-from labelwise.bench.recommend import MARGIN, RANDOM, Choice, Recommendation
+from labelwise.bench.recommend import LEAST, MARGIN, RANDOM, Choice, Recommendation
 from labelwise.bench.recommend_constants import CONSTANTS
 from labelwise.bench.words import listed
 from labelwise.functional.pooling import Weighed
@@ -61,6 +61,8 @@ def _why(told: Recommendation, first: Choice) -> str:
     against = f"{signed(first.over_margin.mean)} points above margin{_interval(first.over_margin)}"
     if first.name in told.above_margin:
         return f"it is clearly better than margin, {against}."
+    if abs(first.over_margin.mean) < 0.0005:  # what rounds to no tenth of a point
+        return f"it leads by a hair, level with margin{_interval(first.over_margin)}."
     many = ", counting how many were looked at" if _above(first.over_margin) else ""
     return f"it leads, but not clearly{many}: {against}."
 
@@ -93,9 +95,11 @@ def warnings(told: Recommendation) -> list[str]:
 
 def caveats(told: Recommendation) -> list[str]:
     """Return what all of that rests on."""
+    kind = "several modalities" if told.facts.modalities > 1 else "one modality"
     lines = [
-        f"Order: {RULED[told.rule]}. Rests on {told.sets} sets of {told.materials} unrelated origins; sets that share data "
-        "count as one. Intervals are of Student's t over origins, the seeds of a set averaged."
+        f"Order: {RULED[told.rule]}; who was measured on fewer than {min(LEAST, told.materials)} unrelated origins stands behind "
+        f"the others. Rests on {told.sets} sets of {kind}, of {told.materials} unrelated origins; sets that share data count as "
+        "one. Intervals are of Student's t over origins, the seeds of a set averaged."
     ]
     if told.unknown:
         lines.append(
