@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from figures import curves_svg
+from figures import write_curves
 from kept import watch
 from labelwise import data
 from labelwise.bench.compare import compare
@@ -81,7 +81,7 @@ def measure(protocol: str, folder: Path, jobs: int) -> Path:
     if len(comparison.settings) <= 2:
         for k, setting in enumerate(comparison.settings):
             picture = directory / f"{protocol.replace('/', '-')}{'' if k == 0 else f'-{k + 1}'}.svg"
-            picture.write_text(curves_svg(setting))
+            write_curves(setting, picture)
     return write(protocol.replace("/", "-"), content)
 
 

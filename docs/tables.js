@@ -4,14 +4,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const order = [...body.rows];
   const value = (row, column) => row.cells[column].dataset.value ?? "";
   heads.forEach((head, column) => {
+    const words = column === 0 || head.classList.contains("words"), first = words ? "ascending" : "descending";
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
     head.append(button);
     button.addEventListener("click", () => {
-      const first = column > 0 ? "descending" : "ascending";
       const turned = head.getAttribute("aria-sort") === first;
-      const sort = turned ? (column > 0 ? "ascending" : "descending") : first;
+      const sort = turned ? (words ? "descending" : "ascending") : first;
       heads.forEach(other => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", sort);
       const sign = sort === "ascending" ? 1 : -1;
