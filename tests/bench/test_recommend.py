@@ -271,6 +271,7 @@ def test_sets_without_margin_or_random_are_no_evidence():
         ({"kind": "several"}, "--modalities 2"),
         ({"kind": "foto"}, "No kind of data is named 'foto'"),
         ({"pool": 0}, "pool"),
+        ({"classes": 1_001}, "classes is 1,001, more than the pool, 1,000"),
     ],
 )
 def test_facts_that_make_no_sense_are_refused_in_words(values, words):

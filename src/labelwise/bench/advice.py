@@ -57,6 +57,10 @@ class Facts:
             raise InputError(
                 f"budget is {self.budget:,}, more than the pool, {self.pool:,}: then label everything, no strategy is needed."
             )
+        if self.classes > self.pool:
+            raise InputError(
+                f"classes is {self.classes:,}, more than the pool, {self.pool:,}: some classes cannot have a sample there."
+            )
         if self.start > self.budget:
             raise InputError(f"start is {self.start:,}, more than budget, {self.budget:,}.")
         if self.imbalance is not None:
