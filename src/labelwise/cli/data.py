@@ -23,8 +23,13 @@ def _rows(table: dict[str, Any]) -> list[dict[str, Any]]:
             for key, p in inspect.signature(thing).parameters.items()
             if key not in fixed and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
         }
-        about = (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ")
-        rows.append({"name": name, "about": about, "parameters": parameters})
+        about = getattr(thing, "about", "") or (inspect.getdoc(thing) or "").split("\n\n")[0].replace(
+            "\n", " "
+        )
+        about = about.removeprefix("Return ")
+        if fixed:  # what tells the rows of one class apart
+            about = f"{about.rstrip('.')} ({', '.join(f'{key}={value!r}' for key, value in fixed.items())})."
+        rows.append({"name": name, "about": about[:1].upper() + about[1:], "parameters": parameters})
     return rows
 
 
@@ -49,7 +54,21 @@ def tasks_command(as_json: Annotated[bool, typer.Option("--json", help="For prog
     """List the tasks a spec can name, with their parameters."""
     from labelwise.data import TABLE
 
-    _show(_rows(dict(TABLE)), as_json)
+    rows = _rows(dict(TABLE))
+    if as_json:
+        _show(rows, as_json)
+        return
+    from labelwise.data.shaping import Shape
+
+    shared = ", ".join(Shape.__annotations__)
+    for row in rows:
+        row["parameters"] = {
+            key: p for key, p in row["parameters"].items() if key not in Shape.__annotations__
+        }
+    _show(rows, as_json)
+    typer.echo(
+        f"\nAll take as well: {shared}. What these do: docs/data.md, Shaping a task; defaults: --json."
+    )
 
 
 def recipes_command(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:

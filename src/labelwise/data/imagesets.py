@@ -285,12 +285,18 @@ def _fsdd() -> Samples:
     )
 
 
-mnist = Builder(_mnist)  # "image" uint8 (n, 28, 28); parity=True is the odd-even task
-fashion_mnist = Builder(_fashion_mnist)  # "image" uint8 (n, 28, 28)
-pneumonia_mnist = Builder(_pneumonia_mnist)  # "image" uint8 (n, 28, 28); official validation part
-sign_digits = Builder(_sign_digits)  # "image" uint8 (n, 48, 48); test part of other persons
-trashnet = Builder(_trashnet)  # "image" uint8 (n, 64, 64, 3)
+mnist = Builder(_mnist, 'Handwritten digits: "image" uint8 (n, 28, 28); parity=True is the odd-even task.')
+fashion_mnist = Builder(_fashion_mnist, 'Garments: "image" uint8 (n, 28, 28).')
+pneumonia_mnist = Builder(
+    _pneumonia_mnist, 'Chest X-rays, two classes: "image" uint8 (n, 28, 28); official validation part.'
+)
+sign_digits = Builder(
+    _sign_digits,
+    'Photographs of hands that sign digits: "image" uint8 (n, 48, 48); test part of other persons.',
+)
+trashnet = Builder(_trashnet, 'Photographs of waste, six classes: "image" uint8 (n, 64, 64, 3).')
 esc10 = Builder(
-    _esc10
-)  # "audio" uint8 (n, 64, 156): log-mel, 255 = 0 dB, 0 = -80 dB; fold 5 is the test part
-fsdd = Builder(_fsdd)  # "audio" uint8 (n, 40, 64): log-mel, 255 = 0 dB, 0 = -80 dB
+    _esc10,
+    'Environmental sounds: "audio" uint8 (n, 64, 156), log-mel, 255 = 0 dB, 0 = -80 dB; fold 5 is the test part.',
+)
+fsdd = Builder(_fsdd, 'Spoken digits: "audio" uint8 (n, 40, 64), log-mel, 255 = 0 dB, 0 = -80 dB.')

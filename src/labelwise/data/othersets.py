@@ -108,10 +108,13 @@ def _womens_departments() -> Samples:
 
 
 mfeat = Builder(
-    _mfeat
-)  # six tables "pix" 240, "fou" 76, "fac" 216, "zer" 47, "kar" 64, "mor" 6: float32, standardised
-banking77 = Builder(_banking77)  # "text"; 77 intents
+    _mfeat,
+    'Handwritten digits as six tables of features, float32, standardised: "pix" 240, "fou" 76, "fac" 216, "zer" 47, '
+    '"kar" 64, "mor" 6.',
+)
+banking77 = Builder(_banking77, 'Requests to a bank, 77 intents: "text".')
 womens_reviews = Builder(
-    _womens_reviews
-)  # "text" (title and review), "table" float32 (n, 31): is it recommended?
-womens_departments = Builder(_womens_departments)  # "text": which of six departments?
+    _womens_reviews,
+    'Reviews of clothes, recommended or not: "text" (title and review), "table" float32 (n, 31).',
+)
+womens_departments = Builder(_womens_departments, 'The same reviews, of which of six departments: "text".')

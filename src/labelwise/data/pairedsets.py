@@ -160,4 +160,8 @@ def mulberry(
 
 # "phone", "watch" float32 (n, 6, 64): accelerometer x y z and gyroscope x y z at 50 Hz, each channel standardised;
 # "subject" float32 (n, 5): age, sex, height, weight, left-handedness, standardised; test part of other subjects
-phone_watch_har = Builder(_phone_watch_har)
+phone_watch_har = Builder(
+    _phone_watch_har,
+    'Five activities by a phone and a watch: "phone", "watch" float32 (n, 6, 64), "subject" float32 (n, 5); test part of '
+    "other subjects.",
+)

@@ -136,8 +136,9 @@ cifar10 = Builder(
         THINGS,
         1,
         "cifar-10-binary.tar.gz",
-    )
-)  # "image" uint8 (n, 32, 32, 3)
+    ),
+    'Colour photographs of ten things: "image" uint8 (n, 32, 32, 3).',
+)
 cifar100 = Builder(
     _Cifar(
         "cifar100",
@@ -149,6 +150,7 @@ cifar100 = Builder(
         HUNDRED,
         2,  # coarse label, fine label
         "cifar-100-binary.tar.gz",
-    )
-)  # "image" uint8 (n, 32, 32, 3); the hundred fine classes
-emnist = Builder(_emnist)  # "image" uint8 (n, 28, 28): digits and letters, by class
+    ),
+    'Colour photographs of a hundred things (the fine classes): "image" uint8 (n, 32, 32, 3).',
+)
+emnist = Builder(_emnist, 'Handwritten digits and letters, by class: "image" uint8 (n, 28, 28).')

@@ -75,9 +75,11 @@ class Builder:
 
     Attributes:
         load: reads the samples; what it needs is looked up when it is called.
+        about: what the set holds, in a sentence, for `labelwise tasks`.
     """
 
     load: Callable[[], Samples]
+    about: str = ""
 
     @shaped()
     def __call__(self, **shape: Unpack[Shape]) -> Simulation:
