@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +21,10 @@ from labelwise.models.device import seeded, threads
 from labelwise.models.draws import Masks
 from labelwise.models.inputs import Reader
 from labelwise.models.loop import Prepare
+from labelwise.models.networked import Networked
 from labelwise.models.probes import PROBES, Probe
 from labelwise.models.saved import folded, to_plain
 from labelwise.signals import Signals
-
-if TYPE_CHECKING:
-    from labelwise.models.torch import TorchRecipe
 
 VERSION = 1  # of the file that `save` writes
 GIVES = frozenset({"probs", "logits", "embeddings"})
@@ -139,7 +137,7 @@ class TorchPredictor:
         seed: of the dropout masks of its draws.
     """
 
-    recipe: TorchRecipe
+    recipe: Networked
     network: nn.Module = field(repr=False)
     reader: Reader = field(repr=False)
     n_classes: int
@@ -150,7 +148,7 @@ class TorchPredictor:
 
     def __post_init__(self) -> None:
         self.network.eval()
-        fast = folded(self.network) if isinstance(self.recipe.network, str) else self.network
+        fast = self.network if self.recipe.own else folded(self.network)
         if self.recipe.channels_last:
             fast = channels_last(fast)
         object.__setattr__(self, "_fast", fast)
@@ -187,7 +185,7 @@ class TorchPredictor:
         """Return signals of a block; the draws of a house network share the layers before its first dropout."""
         if names <= {f"scalars.{name}" for name in PROBES}:
             return {}
-        rows, together = range(masks.draws + 1), isinstance(self.recipe.network, str)
+        rows, together = range(masks.draws + 1), not self.recipe.own
         passes = [rows] if together else [range(row, row + 1) for row in rows]
         found: list[Tensor] = []
         parts: dict[str, Tensor] = {}
@@ -232,7 +230,7 @@ class TorchPredictor:
         for key, values in self.optimiser.items():
             arrays |= {f"optimiser/{key}/{name}": np.asarray(value) for name, value in values.items()}
         recipe = {f.name: getattr(self.recipe, f.name) for f in fields(self.recipe)}
-        if not isinstance(self.recipe.network, str):
+        if self.recipe.own:
             recipe["network"] = None
         inputs = {
             name: {part: np.asarray(value).tolist() for part, value in scale.items()}

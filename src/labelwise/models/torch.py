@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,15 +21,13 @@ from labelwise.models.answering import GIVES, VERSION, TorchPredictor, as_tensor
 from labelwise.models.base import Ids, Progress
 from labelwise.models.device import pick_device, seeded, threads
 from labelwise.models.draws import dropout_layers
-from labelwise.models.inputs import IMAGE, TEXT_FEATURES, Reader, kinds_of
+from labelwise.models.inputs import IMAGE, Reader, kinds_of
 from labelwise.models.loop import Prepare, Trained
 from labelwise.models.loop import train as run_training  # `fit` has an argument named train
 from labelwise.models.losses import logits_of
-from labelwise.models.probes import PROBES
+from labelwise.models.networked import Networked
 from labelwise.models.saved import load_network, optimiser_from_plain, optimiser_to_plain
-from labelwise.models.training import Training
 from labelwise.seeds import derived_seed
-from labelwise.signals import Needs
 
 __all__ = ["TorchPredictor", "TorchRecipe", "load"]
 
@@ -37,7 +35,7 @@ NetworkMaker = Callable[[tuple[int, ...], int], nn.Module]
 
 
 @dataclass(frozen=True)
-class TorchRecipe(Training):
+class TorchRecipe(Networked):
     """Trains a network on the labelled samples; images, spectrograms, tables, precomputed features, and text.
 
     Inputs are standardised with the mean and standard deviation of the training samples (channel by channel
@@ -49,32 +47,21 @@ class TorchRecipe(Training):
         network: a row of `labelwise.models.networks.TABLE`, or your own `(shape, n_classes) -> nn.Module`
             that returns logits (b, C) or (logits, embedding); from logits alone, the embedding is the input
             of the last `nn.Linear`. The shape is that of a sample: (channels, height, width) or (features,).
-        width: channels or units of the network's first block; None: its own default.
-        dropout: before the last layer, while training.
-        draws: S, how many draws its predictors answer, each a pass with other dropout masks; they need dropout, or
-            a dropout layer in a network of your own, for without it all draws would be equal. A draw has one mask for
-            all samples: see `labelwise.models.draws`. The layers before the first dropout run once (in a network of
-            your own everything runs S times).
         modalities: which ones to read; None: the only one there is, or all of them for the mlp.
         mean: of images, one number or one a channel, where values run from 0 to 1; None: measured.
         std: likewise; given together with mean.
         warm: each fit continues from the one before, weights and optimiser, for `epochs` more epochs.
-        infer_batch: samples answered at once; None: what suits the device.
-        text_features: columns that the words of a text are hashed into; a warm recipe keeps those of its first fit.
         options: what else the class of a named network takes, e.g. {"depth": 6, "patch": 4} for "vit".
     """
 
     network: str | NetworkMaker = "cnn"
-    width: int | None = None
-    dropout: float = 0.0
-    draws: int = 0
     modalities: tuple[str, ...] | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     warm: bool = False
-    infer_batch: int | None = None
-    text_features: int = TEXT_FEATURES
     options: Mapping[str, Any] | None = None
+
+    answers: ClassVar[frozenset[str]] = GIVES
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,13 +76,6 @@ class TorchRecipe(Training):
         for name in ("modalities", "mean", "std"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("width", "infer_batch"):
-            if getattr(self, name) is not None:
-                check_count(getattr(self, name), name, 1)
-        check_count(self.text_features, "text_features", 1)
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout must lie in [0, 1); it is {self.dropout!r}.")
-        check_count(self.draws, "draws")
         if self.draws and isinstance(self.network, str) and self.dropout == 0:
             raise InputError(
                 f"draws={self.draws} needs dropout above 0: without dropout all draws are equal, and nothing that "
@@ -107,10 +87,8 @@ class TorchRecipe(Training):
             )
 
     @property
-    def gives(self) -> Needs:
-        names = GIVES | ({"draws"} if self.draws else set())
-        probes = {f"scalars.{name}" for name in PROBES}
-        return Needs(pool=names | probes, labelled=names, validation=names)
+    def own(self) -> bool:
+        return not isinstance(self.network, str)
 
     def fit(
         self,

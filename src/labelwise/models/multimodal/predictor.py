@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,10 +28,8 @@ from labelwise.models.device import threads
 from labelwise.models.draws import Masks
 from labelwise.models.multimodal.network import Joint, MultimodalNetwork, Read, Told
 from labelwise.models.multimodal.reading import Reading
+from labelwise.models.networked import Networked
 from labelwise.signals import Signals
-
-if TYPE_CHECKING:
-    from labelwise.models.multimodal.recipe import MultimodalRecipe
 
 GIVES = frozenset({"probs", "logits", "embeddings", "modal_probs", "modal_embeddings", "evidence", "coalitions",
                    "present"})  # fmt: skip
@@ -62,7 +60,7 @@ class MultimodalPredictor:
         seed: of the dropout masks of its draws.
     """
 
-    recipe: MultimodalRecipe
+    recipe: Networked
     network: MultimodalNetwork = field(repr=False)
     reading: Reading = field(repr=False)
     n_classes: int

@@ -23,7 +23,6 @@ from labelwise.models.base import Ids, Progress
 from labelwise.models.device import pick_device, seeded, threads
 from labelwise.models.diary import Diary
 from labelwise.models.draws import dropout_layers
-from labelwise.models.inputs import TEXT_FEATURES
 from labelwise.models.loop import train as run_training  # `fit` has an argument named train
 from labelwise.models.losses import mean_of
 from labelwise.models.multimodal.calibration import evidence_temperature
@@ -31,16 +30,14 @@ from labelwise.models.multimodal.fusion import RULES
 from labelwise.models.multimodal.network import Branch, MultimodalNetwork, Read, Told
 from labelwise.models.multimodal.predictor import GIVES, MultimodalPredictor
 from labelwise.models.multimodal.reading import Reading
+from labelwise.models.networked import Networked
 from labelwise.models.networks import encoders
 from labelwise.models.networks.encoders import EncoderMaker
 from labelwise.models.objective import begun
-from labelwise.models.probes import PROBES
 from labelwise.models.setting import Setting
-from labelwise.models.training import Training
 from labelwise.objectives.evidential import LOSSES, evidential_loss
 from labelwise.objectives.robust import Adversary, Known
 from labelwise.seeds import derived_seed
-from labelwise.signals import Needs
 
 HEAD = "head"
 Preparation = Callable[[Tensor], Read]
@@ -48,7 +45,7 @@ _CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultimodalRecipe(Training):
+class MultimodalRecipe(Networked):
     """Trains one network on samples with two or more modalities: images, spectrograms, tables and text.
 
     Each modality has an encoder, a learned linear map to a common width, and a head whose softplus is evidence e >= 0
@@ -66,7 +63,6 @@ class MultimodalRecipe(Training):
             Left out: "strided-cnn" for images, spectrograms and the frames of videos, "mlp" for tables and text
             (hashed words: see `labelwise.models.texts`). A callable of yours with a function `tokenise` reads what that
             makes of a text, (n texts) -> (n, L) whole numbers, and its module is handed those as floats.
-        width: channels or units of the first block of named encoders; None: their own default.
         projection: the common width, of `modal_embeddings` and of what the fused head reads.
         fusion: "head": a head of its own reads the fused embedding and answers. Or the rule by which the evidence of
             the modalities becomes the answer: "weighted", "dempster-shafer", "mean" or "product"; see
@@ -81,10 +77,6 @@ class MultimodalRecipe(Training):
         modality_dropout: probability that a modality is kept out of the fusion while training, for data where some are
             missing; never all of a sample, and its own head still learns.
         calibrate: whether to fit temperatures where there is a validation part.
-        dropout: in named encoders, and before the fused head, while training.
-        draws: S, how many draws its predictors answer, each a pass with other dropout masks.
-        infer_batch: samples answered at once; None: what suits the device.
-        text_features: columns that the words of a text are hashed into.
 
     Source:
         RL-MBA, "Label What Matters: Modality-Balanced and Difficulty-Aware Multimodal Active Learning" (evidence,
@@ -97,7 +89,6 @@ class MultimodalRecipe(Training):
     """
 
     encoders: Mapping[str, str | EncoderMaker] | None = None
-    width: int | None = None
     projection: int = 128
     fusion: str = HEAD
     weights: Mapping[str, float] | None = None
@@ -107,29 +98,21 @@ class MultimodalRecipe(Training):
     annealing: int = 10
     modality_dropout: float = 0.0
     calibrate: bool = True
-    dropout: float = 0.0
-    draws: int = 0
-    infer_batch: int | None = None
-    text_features: int = TEXT_FEATURES
 
     several: ClassVar[bool] = True
+    answers: ClassVar[frozenset[str]] = GIVES
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_name(self.fusion, (HEAD, *RULES), "fusion")
         check_name(self.evidential, LOSSES, "evidential loss")
-        for name in ("projection", "annealing", "text_features"):
+        for name in ("projection", "annealing"):
             check_count(getattr(self, name), name, 1)
-        for name in ("width", "infer_batch"):
-            if getattr(self, name) is not None:
-                check_count(getattr(self, name), name, 1)
-        check_count(self.draws, "draws")
         for name in ("unimodal", "kl"):
             if not 0 <= check_number(getattr(self, name), name) < math.inf:
                 raise InputError(f"{name} must lie in [0, inf); it is {getattr(self, name)!r}.")
-        for name in ("dropout", "modality_dropout"):
-            if not 0 <= check_number(getattr(self, name), name) < 1:
-                raise InputError(f"{name} must lie in [0, 1); it is {getattr(self, name)!r}.")
+        if not 0 <= check_number(self.modality_dropout, "modality_dropout") < 1:
+            raise InputError(f"modality_dropout must lie in [0, 1); it is {self.modality_dropout!r}.")
         for name in ("encoders", "weights"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, Mapping):
@@ -153,16 +136,6 @@ class MultimodalRecipe(Training):
             raise InputError(
                 f"label_smoothing is for fusion='head'; evidence fused by {self.fusion!r} has the KL term. Leave it out."
             )
-
-    @property
-    def warm(self) -> bool:
-        return False
-
-    @property
-    def gives(self) -> Needs:
-        names = GIVES | ({"draws"} if self.draws else set())
-        probes = {f"scalars.{name}" for name in PROBES}
-        return Needs(pool=names | probes, labelled=names, validation=names)
 
     def fit(
         self,
