@@ -86,7 +86,7 @@ def _setting(found: Group, full: Full | None) -> Setting:
         },
         "labels": {}
         if target is None
-        else {name: labels_needed(curves[name], target, span) for name in order},
+        else {name: _needed_by_all(curves[name], target, span) for name in order},
     }
     pairs: list[Pair] = []
     for measure in MEASURES:
@@ -122,6 +122,12 @@ def _setting(found: Group, full: Full | None) -> Setting:
 def _area(curve: RunCurve, span: tuple[int, int]) -> float:
     labels, accuracy = inside(curve, span)
     return aubc(labels, accuracy)
+
+
+def _needed_by_all(curves: Sequence[RunCurve], target: float, span: tuple[int, int]) -> dict[int, float]:
+    """Return seed -> labels needed; {} where a run did not get there: a difference of the fast ones would flatter."""
+    needed = labels_needed(curves, target, span)
+    return needed if len(needed) == len(curves) else {}
 
 
 def _summary(

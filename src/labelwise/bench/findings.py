@@ -104,7 +104,8 @@ class Pair:
     Attributes:
         strategy: the one whose advantage is counted.
         against: the other.
-        measure: "aubc", "final" (accuracies) or "labels" (labels needed for the setting's target; positive: fewer).
+        measure: "aubc", "final" (accuracies) or "labels" (labels needed for the setting's target; positive: fewer; only
+            where every run of both reached it).
         seeds: seeds that both have.
         values: the difference of each seed, positive where `strategy` is better.
         interval: mean of `values` with its 95 % interval by Student's t.
