@@ -76,7 +76,9 @@ def ratio_cell(found: Share | None) -> Cell:
 def seconds_cell(value: float | None) -> Cell:
     if value is None:
         return Cell("–")
-    shown = f"{value:.2g}" if value < 10 else f"{value:,.0f}"
+    shown = (
+        f"{value:#.2g}".rstrip(".") if value < 10 else f"{value:,.0f}"
+    )  # 0.020, not 0.02: two digits in each row
     return Cell("0" if value < 5e-4 else shown, "", f"{value:.6f}")
 
 
