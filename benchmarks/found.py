@@ -17,12 +17,17 @@ import robust_evidence
 from bralt_evidence import ABLATIONS
 from forecast_tables import covered
 from kept import held
-from labelwise.functional.curves import labels_to_reach, paired_difference
+from labelwise.bench.advice import groups
+from labelwise.bench.leaderboard import read
+from labelwise.functional.curves import labels_to_reach
+from labelwise.functional.pooling import weighed
 from labelwise.functional.ranking import critical_difference
 from paired import LEAST, Table, counted, told
 from record import DOCS, RESULTS
 
 UNCERTAINTY = ("margin", "least-confidence", "largest-margin", "entropy")
+REST = "core-rest"  # results: what the evidence on BRAL-T leaves out
+ORACLE = "grand-oracle"  # it knows the pool's labels
 SHOWN = 6  # methods of a ranking
 
 
@@ -37,7 +42,23 @@ class Side:
 
     def everywhere(self) -> list[str]:
         """Return the methods with enough seeds on all sets, without mere parts of a method."""
-        return [m for m in self.table.everywhere() if m not in ABLATIONS]
+        return [m for m in self.table.everywhere() if m not in (*ABLATIONS, ORACLE)]
+
+
+def cheap() -> Side:
+    """Return the sets on which every strategy that one modality can serve was run."""
+    rest = held(REST)
+    sets = {row["set"] for row in rest.values()}
+    shared = [row for row in held(bralt_evidence.EVIDENCE).values() if row["set"] in sets]
+    return Side(
+        "every strategy, on three cheap sets", Table([*rest.values(), *shared]), "leaderboard/index.md", ()
+    )
+
+
+def origins(table: Table) -> list[tuple[str, ...]]:
+    """Return the sets of a table in groups that share no data."""
+    known = read().sets
+    return groups(known[name] for name in table.sets)
 
 
 def sides() -> tuple[Side, ...]:
@@ -57,10 +78,16 @@ def sides() -> tuple[Side, ...]:
     )
 
 
-def over_sets(table: Table, method: str, against: str) -> str:
-    """Return the mean difference in AUBC over sets, each counted once, with its interval."""
-    found = [table.difference(name, method, against).mean for name in table.sets]
-    return told(paired_difference(np.array(found), np.zeros(len(found))))
+def over_origins(table: Table, method: str, against: str) -> str:
+    """Return the mean difference in AUBC over origins, each counted once, with its interval; bold where that leaves 0 out."""
+    found = weighed([
+        np.mean([table.difference(name, method, against).mean for name in names]) for names in origins(table)
+    ])  # fmt: skip
+    text = f"{100 * found.mean:+.2f}"
+    if found.low is None or found.high is None:
+        return text
+    text += f" [{100 * found.low:+.2f}, {100 * found.high:+.2f}]"
+    return f"**{text}**" if found.low > 0 or found.high < 0 else text
 
 
 def spared(table: Table, name: str, method: str) -> float | None:
@@ -85,7 +112,7 @@ def worth(side: Side) -> list[str]:
     return [
         f"### {side.title.capitalize()}: {len(table.sets)} sets", "",
         f"`margin`, the simplest of all, is beside random {counted(table, 'margin', 'random')}; on average it gains "
-        f"{over_sets(table, 'margin', 'random')} points of AUBC. On {len(shares)} of {len(table.sets)} sets its mean curve reaches "
+        f"{over_origins(table, 'margin', 'random')} points of AUBC. On {len(shares)} of {len(table.sets)} sets its mean curve reaches "
         f"what random ends at: with {100 * np.median(shares):.0f} % of the labels (median; "
         f"{100 * min(shares):.0f} to {100 * max(shares):.0f} %).", "",
         f"Choosing can cost accuracy: {len(losing)} of {len(rest)} methods are clearly behind random on a set or more"
@@ -99,19 +126,19 @@ def worth(side: Side) -> list[str]:
 
 def ranking(side: Side) -> list[str]:
     """Return the first of a ranking, with what its length can tell apart."""
-    methods = side.everywhere()
-    ranks = sorted(side.table.ranks(methods).items(), key=lambda item: item[1])
-    apart = critical_difference(len(methods), len(side.table.sets))
+    methods, apart_sets = side.everywhere(), origins(side.table)
+    ranks = sorted(side.table.ranks(methods, apart_sets).items(), key=lambda item: item[1])
+    apart = critical_difference(len(methods), len(apart_sets))
     first = [m for m, r in ranks if r - ranks[0][1] < apart]
     return [
         f"### {side.title.capitalize()}", "",
         f"{len(methods)} methods with {LEAST} seeds or more on all {len(side.table.sets)} sets; the first {SHOWN}, and random. Mean "
-        f"ranks less than {apart:.1f} apart cannot be told apart by this many sets (Nemenyi, 95 %): {len(first)} methods "
-        f"share the first place. [All of it]({side.page}).", "",
+        f"ranks over {len(apart_sets)} origins of data that are less than {apart:.1f} apart cannot be told apart by so few (Nemenyi, 95 %): "
+        f"{len(first)} methods share the first place. [All of it]({side.page}).", "",
         "| method | mean rank | minus random | minus margin |", "|:--|--:|--:|--:|",
         *(
-            f"| `{m}` | {r:.1f} | {over_sets(side.table, m, 'random') if m != 'random' else '–'} | "
-            f"{over_sets(side.table, m, 'margin') if m != 'margin' else '–'} |"
+            f"| `{m}` | {r:.1f} | {over_origins(side.table, m, 'random') if m != 'random' else '–'} | "
+            f"{over_origins(side.table, m, 'margin') if m != 'margin' else '–'} |"
             for place, (m, r) in enumerate(ranks)
             if place < SHOWN or m in (*side.ours, "random")
         ), "",
@@ -157,7 +184,7 @@ def uncertainty() -> list[str]:
             name = file.stem.removeprefix("uncertainty-") + (f": {case}" if case else "")
             lines.append(f"| {name} | {' | '.join(cells)} |")
     return [
-        f"AUBC minus random's, in points; bold where clear after Holm's correction. The smallest margin is the best of the "
+        f"AUBC minus random's, in points; intervals are over seeds, bold where clear after Holm's correction. The smallest margin is the best of the "
         f"four in {first} of {total} settings. [All of it](systems/uncertainty-results.md).", "",
         *lines, "",
     ]  # fmt: skip
@@ -174,8 +201,8 @@ def robust() -> list[str]:
             worst, clean = (told(d) for d in found if d is not None)
             out.append(f"| `{method}` | {worst} | {clean} |")
     return [
-        f"On {len(real)} real sets whose modalities shift in the test data, minus plain training, in points. "
-        "[All of it](systems/mmdro-results.md).", "",
+        f"On {len(real)} real sets whose modalities shift in the test data, minus plain training, in points; intervals "
+        "are over pairs of set and seed. [All of it](systems/mmdro-results.md).", "",
         "| objective | under the worst shift | on samples as they are |", "|:--|--:|--:|", *out, "",
     ]  # fmt: skip
 
@@ -189,12 +216,13 @@ def page() -> str:
         "The short form of every results page, made from the committed runs by `python benchmarks/found.py`: nothing here is typed "
         "in by hand. All comparisons are paired (same start batch, same seeds of fits), on test data that no method and no "
         "choice of ours looked at unless the page in question says so. Ahead and behind on a set mean a paired t-test with p < 0.05 there, "
-        "without correction for many sets; intervals are 95 %, over sets here, over seeds on the pages. All sets are small enough "
+        "without correction for many sets. Intervals of 95 % are of Student's t over origins of data: sets that share any data "
+        "count as one. All sets are small enough "
         "for two cores: what holds at ImageNet's size, they do not say.", "",
         "## Is choosing worth it?", "",
         *(line for side in both for line in worth(side)),
         "## Which strategy?", "",
-        *(line for side in both for line in ranking(side)),
+        *(line for side in (*both, cheap()) for line in ranking(side)),
         "## The learned methods", "",
         *(printed(side) for side in both), "",
         "Where a method of ours does not win, its page says so and why as far as we know.", "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,17 +71,25 @@ class Table:
             if all(len(self.seeds(name, m)) >= LEAST for name in self.sets)
         ]
 
-    def ranks(self, methods: list[str]) -> dict[str, float]:
-        """Return each method's mean rank by AUBC over the sets, over seeds that all these methods have there."""
-        places: dict[str, list[float]] = {m: [] for m in methods}
-        for name in self.sets:
-            both = set.intersection(*(set(self.seeds(name, m)) for m in methods))
-            if not both:
-                continue
-            means = {m: self.areas(name, m, sorted(both)).mean() for m in methods}
-            for m in methods:
-                places[m].append(1 + sum(other > means[m] for other in means.values()))
-        return {m: float(np.mean(found)) for m, found in places.items() if found}
+    def ranks(self, methods: list[str], together: Iterable[Sequence[str]] | None = None) -> dict[str, float]:
+        """Return each method's mean rank by AUBC over the sets, over seeds that all these methods have there.
+
+        Args:
+            methods: to be ranked.
+            together: groups of sets, each of which counts once; None: every set counts.
+        """
+        counted: list[list[list[int]]] = []  # group, set, method
+        for names in together or [(name,) for name in self.sets]:
+            there = [
+                (name, sorted(both))
+                for name in names
+                if (both := set.intersection(*(set(self.seeds(name, m)) for m in methods)))
+            ]
+            means = [[self.areas(name, m, both).mean() for m in methods] for name, both in there]
+            if means:
+                counted.append([[1 + sum(other > mine for other in row) for mine in row] for row in means])
+        found = np.mean([np.mean(ranks, axis=0) for ranks in counted], axis=0)
+        return dict(zip(methods, found.tolist(), strict=True))
 
 
 def penalties(table: Table, methods: list[str]) -> tuple[np.ndarray, np.ndarray]:
