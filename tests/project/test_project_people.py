@@ -398,6 +398,24 @@ def test_predictions_need_a_label_to_learn_from(tmp_path: Path):
         call("export", tmp_path / "p", "--predictions")
 
 
+def test_a_sub_folder_that_is_almost_a_class_is_named(tmp_path: Path):
+    write_pictures(tmp_path / "photos", 6)
+    words = ("--images", tmp_path / "photos", "--classes", "dark,bright", "--size", 8, "--recipe", "logistic")
+    assert "No class is called" not in call("new", tmp_path / "one", *words).stderr
+    (tmp_path / "photos" / "more").rename(tmp_path / "photos" / "Dark")
+    told = call("new", tmp_path / "two", *words).stderr
+    assert "No class is called like 1 sub-folder of" in told and told.count("Dark") == 1
+
+
+def test_a_model_that_cannot_serve_the_strategy_is_told_with_a_cure(tmp_path: Path):
+    write_pictures(tmp_path / "photos", 6)
+    with pytest.raises(
+        InputError, match="badge cannot choose by what the model logistic tells: .*Networks give embeddings"
+    ):
+        call("new", tmp_path / "p", "--images", tmp_path / "photos", "--classes", "a,b", "--size", 8, "--recipe", "logistic",
+             "--strategy", "badge")  # fmt: skip
+
+
 def test_classes_may_be_the_folders_of_the_images(tmp_path: Path):
     write_pictures(tmp_path / "photos", 10)
     for k, place in enumerate(("dark", "bright")):

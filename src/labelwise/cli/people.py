@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -141,6 +141,10 @@ def new_command(
         more = "; …" if len(samples.bad) > 5 else ""
         _say(f"{len(samples.bad)} samples cannot be read and are left out ({shown}{more}).")
     task = samples.task
+    if wish.table is None and (others := _no_classes(samples.keys, task.classes)):
+        _say(
+            f"No class is called like {_count(len(others), 'sub-folder')} of {images}, so nothing there counts as labelled: {', '.join(others[:5])}{', …' if len(others) > 5 else ''}."
+        )
     known = ""
     if len(task.given) or len(task.validation):
         known = f", {len(task.given):,} labelled already"
@@ -164,6 +168,14 @@ def new_command(
 
 def _count(n: int, noun: str, plural: str = "") -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def _no_classes(keys: Sequence[str], classes: Sequence[str]) -> list[str]:
+    """Return the sub-folders that are no class, once there is one that is, or one whose name differs from a class by case."""
+    tops = {key.split("/")[0] for key in keys if "/" in key}
+    names = {name.casefold() for name in classes}
+    others = sorted(tops - set(classes))
+    return others if tops & set(classes) or any(top.casefold() in names for top in others) else []
 
 
 def _split(words: str | None, *, keep_empty: bool = False) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelwise.data.own import Source as Samples
-from labelwise.errors import CorruptStore, InputError
+from labelwise.errors import CorruptStore, InputError, MissingSignal
 from labelwise.events import Opened, State, replay
 from labelwise.project.answers import Classes
 from labelwise.project.disk import disk_error, sync_folder
@@ -141,15 +141,15 @@ def _campaign(
     from labelwise.campaign import Campaign
 
     recipe = dict(settings.recipe)
-    return Campaign(
-        task,
-        models.make(recipe.pop("name"), **recipe),
-        fair_strategy(settings.strategy),
-        store,
-        settings.plan,
-        notes=notes,
-        progress=progress,
-    )
+    name = recipe.pop("name")
+    made, strategy = models.make(name, **recipe), fair_strategy(settings.strategy)
+    try:
+        return Campaign(task, made, strategy, store, settings.plan, notes=notes, progress=progress)
+    except MissingSignal as error:
+        raise MissingSignal(
+            f"{settings.strategy['name']} cannot choose by what the model {name} tells: {error} Networks give embeddings "
+            "(cnn, mlp), multimodal those of each modality; margin and entropy do with any model."
+        ) from error
 
 
 def fair_strategy(named: Mapping[str, Any]) -> Strategy:
