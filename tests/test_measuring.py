@@ -99,6 +99,22 @@ def test_a_stop_set_that_is_all_labelled_has_nothing_to_be_sure_of():
     assert other["kappa"] is None
 
 
+class Stubborn:
+    """Says class 1 of everything, whatever it is."""
+
+    def infer(self, data, ids, names, progress=None):
+        from labelwise.signals import Signals
+
+        return Signals(np.asarray(ids), probs=np.tile([0.1, 0.8, 0.1], (len(ids), 1)))
+
+
+def test_a_model_that_says_the_same_of_everything_is_not_called_stable():
+    told = None
+    for _ in range(5):
+        told = watched(fake.task(), Learner(), Stubborn(), np.arange(20), told, 0)["watched"]
+    assert (told["kappa"], told["changed"]) == (None, None)  # agreement 1, and nothing learnt
+
+
 class Fixed:
     """Says class i mod 3 with probability 0.8."""
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import tomllib
 
 import pytest
+from typer.testing import CliRunner
 
+from labelwise.bench import suites
 from labelwise.bench.bank import baseline_specs, lacking, users, write_bank
 from labelwise.bench.compare import compare
 from labelwise.bench.episodes import episodes_of, kept
@@ -18,13 +21,16 @@ from labelwise.bench.report.printed import beside
 from labelwise.bench.results import read_run
 from labelwise.bench.run import run, run_file
 from labelwise.bench.spec import read_bench
+from labelwise.cli import app
+from labelwise.strategies import TABLE
 
 EMBEDDED = ("digits", "digit-halves", "copula")  # tasks that need no files
 SMOKE = "smoke"
 # Figures of a page cost more than the runs: of RL-MBA one each is drawn beside printed numbers, of six modalities, and
 # of policies that go on; of robust training one with bounds. The others are only compared.
 DRAWN = ("rl-mba/main", "rl-mba/modalities", "rl-mba/transfer", "mmdro/simulation")
-TOGETHER = ("rl-mba/", "mmdro/", "core/")
+TOGETHER = ("rl-mba/", "mmdro/")
+SUITE = tuple(tomllib.loads(suites.find("core").read_text())["protocols"])  # these run together, below
 
 
 def scales(name):
@@ -32,7 +38,7 @@ def scales(name):
 
 
 ALL = [(name, scale) for name in names() for scale in dict.fromkeys(("mini", *scales(name)))]
-SMOKING = [name for name in names() if SMOKE in scales(name)]
+SMOKING = [name for name in names() if SMOKE in scales(name) and name not in SUITE]
 
 
 @pytest.mark.parametrize("name, scale", ALL)
@@ -103,6 +109,29 @@ def test_every_protocol_runs_to_its_end_at_the_smallest_scale(name, tmp_path, sh
     assert shown == {
         key: (", ".join(v for k, v in c.items() if k != "method"), c["method"]) for key, c in cases.items()
     }
+
+
+@pytest.mark.slow
+def test_the_suite_core_runs_to_its_end_at_the_smallest_scale(tmp_path):
+    """The command runs what is left, here two runs of more than eighty: processes of their own would load torch for each."""
+    if not os.environ.get("LABELWISE_DATA"):
+        pytest.skip("LABELWISE_DATA is not set")
+    made = suites.read_suite(suites.find("core"), SMOKE)
+    see_to_files(made.specs, tmp_path)
+    for spec in made.specs[:-2]:
+        finished(spec, tmp_path)
+    assert not any(is_finished(spec, tmp_path) for spec in made.specs[-2:])
+    done = CliRunner().invoke(
+        app, ["bench", "--suite", "core", "--scale", "smoke", "-f", str(tmp_path), "-j", "2"]
+    )
+    assert done.exit_code == 0, done.output
+    with (tmp_path / "results.csv").open() as file:
+        told = {row["run"]: row["strategy"].partition(" (cheats")[0] for row in csv.DictReader(file)}
+    assert told == {
+        spec.id: case["method"] for spec, case in zip(made.specs, made.cases, strict=True)
+    }  # nothing is lost
+    assert {spec.strategy.name for spec in made.specs} == set(TABLE)
+    assert (tmp_path / "report.html").stat().st_size
 
 
 def test_there_is_a_protocol_for_every_table_and_figure_of_bral_t():

@@ -138,6 +138,17 @@ def test_the_same_runs_give_the_same_bytes(tmp_path: Path, written: Mapping[str,
 
 
 @pytest.mark.slow
+def test_two_pages_share_a_folder(tmp_path: Path) -> None:
+    runs = grid()
+    for page in ("one.html", "other.html", "report.html"):
+        write_report(runs, tmp_path / page, name="x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *(f"{name}.{kind}" for name in ("one", "other") for kind in ("csv", "html", "json", "md")),
+        "report.html", "report.md", "results.csv", "results.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
 def test_hostile_names_are_text_everywhere(tmp_path: Path) -> None:
     classes = (EVIL, "$x$ {{ 7*7 }}", '"><img src=x onerror=alert(1)>')
     evil = {"classes": classes, "task": {"name": f"{EVIL}|`x`"}, "params": {"why": EVIL}}

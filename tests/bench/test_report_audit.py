@@ -74,10 +74,10 @@ def test_the_page_tells_what_random_picks_say_and_what_chance_would_have_bought(
     assert re.search(r"With \d+ labels, those that margin chose reach [\d.]+% and as many random ones", words)
     assert "gains early in the campaign" in words
     assert "When published criteria would have stopped" in words
-    text = (tmp_path / "report.md").read_text()
+    text = (tmp_path / "r.md").read_text()
     assert "### What chance would have bought" in text
     assert "### When published criteria would have stopped" in text
-    (setting,) = json.loads((tmp_path / "results.json").read_text())["settings"]
+    (setting,) = json.loads((tmp_path / "r.json").read_text())["settings"]
     told = setting["audit"]["margin"]
     assert told["now"]["n"] == 60
     assert [gain["draws"] for gain in told["gains"]] == [8, 8]

@@ -42,7 +42,8 @@ def test_kappa_by_hand():
 
 
 def test_kappa_at_its_ends():
-    assert kappa([2, 2, 2], [2, 2, 2]) == 1.0  # 0 / 0: they agree everywhere
+    assert kappa([2, 1, 2], [2, 1, 2]) == 1.0
+    assert np.isnan(kappa([2, 2, 2], [2, 2, 2]))  # 0 / 0: a model that says the same of everything
     assert_allclose(kappa([0, 1], [1, 0]), -1.0)  # p_o = 0, p_e = 1/2
     assert kappa([0, 0, 1, 1], [0, 1, 0, 1]) == 0.0  # p_o = p_e = 1/2
     assert kappa([0, 0], [1, 1]) == 0.0  # neither can agree by chance, nor do they
@@ -56,7 +57,10 @@ def test_kappa_is_symmetric_and_does_not_heed_names(pairs, names):
     one, other = np.array(pairs).T
     assert_allclose(kappa(one, other), kappa(other, one), atol=1e-12)
     assert_allclose(kappa(one, other), kappa(np.array(names)[one], np.array(names)[other]), atol=1e-12)
-    assert -1 - 1e-12 <= kappa(one, other) <= 1
+    if len({*one, *other}) > 1:
+        assert -1 - 1e-12 <= kappa(one, other) <= 1
+    else:
+        assert np.isnan(kappa(one, other))
 
 
 def test_kappa_needs_samples_of_both():

@@ -107,9 +107,10 @@ def watched(
     if isinstance(earlier, list) and len(earlier) == ids.size:
         last = np.asarray(earlier)
         both = good & (last != UNREADABLE)
-        if both.any():
-            told["kappa"] = kappa(last[both], said[both])
-        if (both & left).any():
+        agreed = kappa(last[both], said[both]) if both.any() else float("nan")
+        # a model that says the same of everything is stable whatever it has learnt: that says nothing about stopping
+        told["kappa"] = None if np.isnan(agreed) else agreed
+        if (both & left).any() and told["kappa"] is not None:
             told["changed"] = float(np.mean(last[both & left] != said[both & left]))
     return {"watched": told}
 

@@ -50,7 +50,12 @@ def _campaign(folder: Path) -> Run:
 def report_command(
     runs: Annotated[list[Path], typer.Argument(help="A project's folder; or run files, or folders of them.")],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="The page; report.md, results.csv and .json go beside it.")
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The page. Beside report.html lie report.md, results.csv and .json; beside NAME.html NAME.md, …",
+        ),
     ] = Path("report.html"),
     name: Annotated[str | None, typer.Option(help="Shown on the page; default: the folder's name.")] = None,
     about: Annotated[str, typer.Option(help="A sentence shown on the page.")] = "",

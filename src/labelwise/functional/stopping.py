@@ -27,8 +27,8 @@ def kappa(one: Any, other: Any) -> float:
     """Return Cohen's kappa of two models' classes: (p_o - p_e) / (1 - p_e), agreement beyond what chance gives.
 
     p_o is the share of samples on which they agree, p_e that which two such models agree on if they answer
-    independently. 1: they agree everywhere (also where both know one class only, and kappa is 0 / 0); 0: as by chance;
-    below 0: less.
+    independently. 1: they agree everywhere; 0: as by chance; below 0: less. NaN where both know one class only, the same:
+    0 / 0, for models that say the same of everything agree whatever they have learnt.
 
     Args:
         one: (n,) class indices, n >= 1.
@@ -46,9 +46,9 @@ def kappa(one: Any, other: Any) -> float:
     if not a.size:
         raise ShapeError("kappa needs samples; there is none.")
     agree = float(np.mean(a == b))
-    if agree == 1:
-        return 1.0
     classes = np.union1d(a, b)
+    if classes.size == 1:
+        return float("nan")
     by_chance = float(sum(np.mean(a == c) * np.mean(b == c) for c in classes))
     return (agree - by_chance) / (1 - by_chance)
 

@@ -59,7 +59,9 @@ def write_report(
     printed: Printed | None = None,
     audits: bool = False,
 ) -> Report:
-    """Write the page and, beside it, report.md, results.csv and results.json; return the findings and the paths.
+    """Write the page and, beside report.html, report.md, results.csv and results.json; return the findings and the paths.
+
+    Beside a page NAME.html of another name it is NAME.md, NAME.csv and NAME.json, so that two pages can share a folder.
 
     The same runs give the same bytes. The page makes no request of any kind and stays under 2 MB: where it would grow
     larger, samples go first and the reasons next, and it says so.
@@ -80,6 +82,7 @@ def write_report(
     Raises:
         InputError: no runs, or none that was measured.
     """
+    results = out.with_name("results.json") if out.stem == "report" else out.with_suffix(".json")
     comparison = compare(runs, cases)
     diagnoses, pictures, unknown = {}, {}, {}
     latents: dict[str, Latents] = {}
@@ -152,9 +155,9 @@ def write_report(
             words = f"Samples of TrustSets and of chosen cells are left out, and pictures of explained ones: {too_large}."
             yield diagnoses, pictures, latents, fewer, drawn, shifted, [*notes, words]
         yield diagnoses, {}, latents, fewer, drawn, shifted, [*notes, f"Samples are left out: {too_large}."]
-        words = f"Samples and reasons are left out: {too_large}; the reasons are in results.json."
+        words = f"Samples and reasons are left out: {too_large}; the reasons are in {results.name}."
         yield {}, {}, {}, {}, plain, shifted, [*notes, words]
-        words = f"Samples, reasons and figures of shifts are left out: {too_large}; the numbers are in results.json."
+        words = f"Samples, reasons and figures of shifts are left out: {too_large}; the numbers are in {results.name}."
         yield {}, {}, {}, {}, plain, bare, [*notes, words]
 
     html = ""
@@ -172,7 +175,7 @@ def write_report(
     texts = {
         "html": (out, html),
         "md": (
-            out.with_name("report.md"),
+            out.with_suffix(".md"),
             report_md(
                 comparison,
                 made,
@@ -185,9 +188,9 @@ def write_report(
                 advised=_advised(drawn_at_random, stops),
             ),
         ),
-        "csv": (out.with_name("results.csv"), results_csv(runs, comparison, modal, withstood)),
+        "csv": (results.with_suffix(".csv"), results_csv(runs, comparison, modal, withstood)),
         "json": (
-            out.with_name("results.json"),
+            results,
             results_json(
                 comparison,
                 diagnoses,
