@@ -13,6 +13,7 @@ from project_samples import truth, write_table
 from typer.testing import CliRunner
 
 from labelwise.cli import people
+from labelwise.cli.new import new_command
 from labelwise.data.columns import Columns
 from labelwise.errors import InputError
 from labelwise.functional.stopping import Advice
@@ -22,7 +23,8 @@ from labelwise.project.new import Wish, new
 from labelwise.project.settings import read_settings
 
 app = typer.Typer(pretty_exceptions_enable=False)
-for name in ("new", "ask", "tell", "status"):
+app.command("new")(new_command)
+for name in ("ask", "tell", "status"):
     app.command(name)(getattr(people, f"{name}_command"))
 
 

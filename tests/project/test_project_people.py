@@ -18,6 +18,7 @@ from project_samples import truth, write_pictures
 from typer.testing import CliRunner
 
 from labelwise.cli import people
+from labelwise.cli.new import new_command
 from labelwise.cli.report import report_command
 from labelwise.errors import InputError
 from labelwise.events import Fitted, State
@@ -27,7 +28,8 @@ from labelwise.project.status import _measured, tally_words
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command("report")(report_command)
-for name in ("new", "ask", "tell", "status", "export"):
+app.command("new")(new_command)
+for name in ("ask", "tell", "status", "export"):
     app.command(name)(getattr(people, f"{name}_command"))
 
 

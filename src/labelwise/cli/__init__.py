@@ -17,7 +17,8 @@ from labelwise.cli.bench import bench_command, demo_command, run_command
 from labelwise.cli.data import download_command, recipes_command, tasks_command
 from labelwise.cli.drift import drift_command
 from labelwise.cli.forecast import forecast_command
-from labelwise.cli.people import ask_command, export_command, new_command, status_command, tell_command
+from labelwise.cli.new import new_command
+from labelwise.cli.people import ask_command, export_command, status_command, tell_command
 from labelwise.cli.plan import plan_command
 from labelwise.cli.policy import policy_app
 from labelwise.cli.recommend import recommend_command

@@ -1,10 +1,10 @@
-"""`labelwise new`, `ask`, `tell`, `status` and `export`: people label by files, with any tool."""
+"""`labelwise ask`, `tell`, `status` and `export`: people label by files, with any tool."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,9 +23,14 @@ Folder = Annotated[Path, typer.Argument(help="The project's folder.", show_defau
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-def _say(words: str = "") -> None:
+def say(words: str = "") -> None:
     """Print words for the person, on standard error: standard output is data."""
     typer.echo(words, err=True)
+
+
+def count(n: int, noun: str, plural: str = "") -> str:
+    """Return a number with what it counts."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 @contextmanager
@@ -37,152 +42,6 @@ def _stdout() -> Iterator[object]:
         stream.reconfigure(encoding="utf-8", newline="")
     yield stream
     stream.flush()
-
-
-def new_command(
-    project: Annotated[Path, typer.Argument(help="The folder to make.", show_default=False)],
-    images: Annotated[Path | None, typer.Option(help="A folder of images.")] = None,
-    table: Annotated[Path | None, typer.Option(help="A table: CSV, TSV or Parquet.")] = None,
-    classes: Annotated[
-        str | None, typer.Option(help="Class names with commas between, or a file with one a line.")
-    ] = None,
-    classes_from_folders: Annotated[
-        bool, typer.Option("--classes-from-folders", help="The images' sub-folders are the classes.")
-    ] = False,
-    text: Annotated[str | None, typer.Option(help="The table's column of text.")] = None,
-    numbers: Annotated[
-        str | None, typer.Option(help="The table's columns of numbers, with commas between.")
-    ] = None,
-    image_column: Annotated[str | None, typer.Option(help="The table's column of image paths.")] = None,
-    label_column: Annotated[
-        str | None, typer.Option(help="The table's column of labels known already.")
-    ] = None,
-    key_column: Annotated[str | None, typer.Option(help="The table's column that names the rows.")] = None,
-    labels: Annotated[
-        Path | None,
-        typer.Option(
-            help="Labels known already: a CSV with the columns file (or row) and label, as `export` writes it."
-        ),
-    ] = None,
-    size: Annotated[int, typer.Option(help="Height and width of the images, in pixels.")] = 64,
-    grey: Annotated[bool, typer.Option("--grey", help="One channel instead of three.")] = False,
-    recipe: Annotated[str | None, typer.Option(help="The model; see `labelwise recipes`.")] = None,
-    strategy: Annotated[str, typer.Option(help="What chooses; see `labelwise strategies`.")] = "margin",
-    budget: Annotated[int | None, typer.Option(help="Labels in all; default: every sample.")] = None,
-    start: Annotated[
-        int | None, typer.Option(help="Labels of the first round; default: 20, or 2 a class.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option(help="Labels of each later round; default: 50.")] = None,
-    validation: Annotated[
-        float, typer.Option(help="Share of the labels known already that only measures, from 50 on.")
-    ] = 0.2,
-    audit: Annotated[
-        float,
-        typer.Option(
-            help="Share of each later batch drawn at random, up to 0.5: it tells how good the model is."
-        ),
-    ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,
-    fields: Annotated[
-        list[str] | None, typer.Option("--set", help="A field of recipe or strategy: recipe.epochs=50.")
-    ] = None,
-) -> None:
-    """Make a project from a folder of images or a table.
-
-    Examples:
-
-    labelwise new birds --images photos/ --classes robin,wren,other
-
-    labelwise new mail --table mail.csv --text body --classes spam,ham
-
-    labelwise new birds-2 --images photos/ --classes robin,wren,other --labels labels.csv
-
-    Images in sub-folders that are named like a class, rows with a label, and
-    what --labels names are known already: the model learns from them (from 50
-    on, a fifth only measures it), and nobody is asked for them.
-    """
-    from labelwise.data.columns import Columns
-    from labelwise.errors import InputError
-    from labelwise.project.new import Wish, new
-
-    if classes is not None and classes_from_folders:
-        raise InputError("Give --classes or --classes-from-folders, one of the two.")
-    if classes is None and table is None and not classes_from_folders:
-        raise InputError(
-            "Name the classes: --classes robin,wren,other, a file with one a line, or --classes-from-folders."
-        )
-    wish = Wish(
-        images=images,
-        table=table,
-        columns=Columns(image_column, text, _split(numbers), label_column, key_column),
-        classes=_split(classes, keep_empty=True),
-        size=size,
-        grey=grey,
-        labels=labels,
-        validation=validation,
-        recipe=recipe,
-        strategy=strategy,
-        seed=seed,
-        start=start,
-        batch=batch,
-        budget=budget,
-        audit=audit,
-        fields=tuple(fields or ()),
-    )
-    with phase_bars() as tell:
-        made, samples = new(project, wish, tell)
-    source, plan = made.settings.source, made.settings.plan
-    if source.table:
-        uses = {"image": source.image_column, "text": source.text, "numbers": ", ".join(source.numbers)}
-        uses |= {"label": source.label_column, "key": source.key_column}
-        _say("Columns: " + "; ".join(f"{use}: {name}" for use, name in uses.items() if name) + ".")
-    if samples.bad:
-        shown = "; ".join(f"{key}: {why}" for key, why in samples.bad[:5])
-        more = "; …" if len(samples.bad) > 5 else ""
-        _say(f"{len(samples.bad)} samples cannot be read and are left out ({shown}{more}).")
-    task = samples.task
-    if wish.table is None and (others := _no_classes(samples.keys, task.classes)):
-        _say(
-            f"No class is called like {_count(len(others), 'sub-folder')} of {images}, so nothing there counts as labelled: {', '.join(others[:5])}{', …' if len(others) > 5 else ''}."
-        )
-    known = ""
-    if len(task.given) or len(task.validation):
-        known = f", {len(task.given):,} labelled already"
-        known += (
-            f", {len(task.validation):,} more kept apart to measure the model" if len(task.validation) else ""
-        )
-    _say(
-        f"{project}: {_count(len(task.pool), 'sample')} to choose from{known}; {len(task.classes):,} classes."
-    )
-    if not (len(task.validation) or plan.audit):
-        _say(
-            "How accurate the model is will not be known: no labels were kept apart to measure it. With --audit 0.2 a fifth "
-            "of each later batch is drawn at random and tells it."
-        )
-    _say(
-        f"The model: {made.settings.recipe['name']}; what chooses: {made.settings.strategy['name']}; up to "
-        f"{_count(plan.budget, 'label')}, {plan.start} at first, then {plan.batch} a round. Next: labelwise ask "
-        f"{project} > batch.csv"
-    )
-
-
-def _count(n: int, noun: str, plural: str = "") -> str:
-    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
-
-
-def _no_classes(keys: Sequence[str], classes: Sequence[str]) -> list[str]:
-    """Return the sub-folders that are no class, once there is one that is, or one whose name differs from a class by case."""
-    tops = {key.split("/")[0] for key in keys if "/" in key}
-    names = {name.casefold() for name in classes}
-    others = sorted(tops - set(classes))
-    return others if tops & set(classes) or any(top.casefold() in names for top in others) else []
-
-
-def _split(words: str | None, *, keep_empty: bool = False) -> tuple[str, ...]:
-    if words is None:
-        return ()
-    parts = [part.strip() for part in words.split(",")]
-    return tuple(part for part in parts if part or keep_empty)
 
 
 def ask_command(
@@ -207,14 +66,14 @@ def ask_command(
     with _stdout() as out:
         write_rows(out, batch.columns, batch.rows)  # type: ignore[arg-type]  # a text stream, by any name
     for note in batch.notes:
-        _say(note)
+        say(note)
     if not batch.rows:
         for line in advice(opened, status(opened)):
-            _say(line)
+            say(line)
         return
     what = "Nothing new was chosen: these still wait" if batch.again else "These are new"
-    _say(
-        f"{what} ({_count(len(batch.rows), 'sample')}, round {batch.round}). Fill in the column label (a class, or "
+    say(
+        f"{what} ({count(len(batch.rows), 'sample')}, round {batch.round}). Fill in the column label (a class, or "
         "pass for "
         f"'I cannot say'), then: labelwise tell {project} FILE"
     )
@@ -276,13 +135,13 @@ def tell_command(
 
 
 def _tell_words(judged: Judged, passes: int, still_open: int, room: int, project: Path) -> None:
-    parts = [f"{_count(len(judged.good) - passes, 'label')} recorded"]
-    parts += [_count(passes, "pass", "passes") if passes else ""]
+    parts = [f"{count(len(judged.good) - passes, 'label')} recorded"]
+    parts += [count(passes, "pass", "passes") if passes else ""]
     parts += [f"{judged.known:,} known already" if judged.known else ""]
-    parts += [f"{_count(judged.skipped, 'row')} not answered yet" if judged.skipped else ""]
-    parts += [f"{_count(len(judged.refused), 'row')} refused" if judged.refused else ""]
-    waiting = f"{_count(still_open, 'sample')} still open"
-    _say(", ".join(part for part in parts if part) + f"; {waiting}.")
+    parts += [f"{count(judged.skipped, 'row')} not answered yet" if judged.skipped else ""]
+    parts += [f"{count(len(judged.refused), 'row')} refused" if judged.refused else ""]
+    waiting = f"{count(still_open, 'sample')} still open"
+    say(", ".join(part for part in parts if part) + f"; {waiting}.")
     if judged.refused:
         from rich.console import Console
         from rich.table import Table
@@ -293,9 +152,9 @@ def _tell_words(judged: Judged, passes: int, still_open: int, room: int, project
             shown.add_row(str(row.line), *(Text(cell[:20]) for cell in (row.id, row.label)), Text(row.why))
         Console(stderr=True, highlight=False).print(shown)
         if len(judged.refused) > _SHOWN:
-            _say(f"… and {len(judged.refused) - _SHOWN} more; --refused FILE or --json lists all.")
+            say(f"… and {len(judged.refused) - _SHOWN} more; --refused FILE or --json lists all.")
     if not still_open:
-        _say(f"Next: labelwise {f'ask {project} > batch.csv' if room else f'export {project} -o labels.csv'}")
+        say(f"Next: labelwise {f'ask {project} > batch.csv' if room else f'export {project} -o labels.csv'}")
 
 
 def status_command(
@@ -397,4 +256,4 @@ def export_command(
             write_text(made, stream, chosen)  # type: ignore[arg-type]  # a text stream, by any name
         return
     write(made, out, chosen)
-    _say(f"{_count(len(made.rows), 'row')} written to {out}.")
+    say(f"{count(len(made.rows), 'row')} written to {out}.")
