@@ -199,10 +199,10 @@ def test_sets_of_several_modalities_say_nothing_of_one():
     mixed = board(*one, *several)
     can = {"random", "margin", "solid"}
     assert first(recommend(FACTS, mixed, can)) == "solid"
-    assert first(recommend(replace(FACTS, modalities=2), mixed, can)) == "margin"
+    assert first(recommend(replace(FACTS, kind=None, modalities=2), mixed, can)) == "margin"
     assert recommend(FACTS, mixed, can).sets == 5
     with pytest.raises(InputError, match="no set of several modalities"):
-        recommend(replace(FACTS, modalities=2), board(*one), can)
+        recommend(replace(FACTS, kind=None, modalities=2), board(*one), can)
 
 
 def test_margin_stands_first_among_equals():
@@ -269,6 +269,7 @@ def test_sets_without_margin_or_random_are_no_evidence():
         ({"start": 300}, "start is 300, more than budget, 200"),
         ({"imbalance": 0.5}, "imbalance must be a number of at least 1"),
         ({"kind": "several"}, "--modalities 2"),
+        ({"kind": "text", "modalities": 3}, "kind .text. is of one modality, and there are 3"),
         ({"kind": "foto"}, "No kind of data is named 'foto'"),
         ({"pool": 0}, "pool"),
         ({"classes": 1_001}, "classes is 1,001, more than the pool, 1,000"),

@@ -68,6 +68,10 @@ class Facts:
         if self.kind is not None:
             check_name(self.kind, KINDS, "kind of data")
         if self.modalities > 1:
+            if self.kind not in (None, "several"):
+                raise InputError(
+                    f"kind {self.kind!r} is of one modality, and there are {self.modalities}: leave it out, they are compared as several."
+                )
             object.__setattr__(self, "kind", "several")
         elif self.kind == "several":
             raise InputError("kind 'several' takes --modalities 2 or more; it is 1.")
