@@ -22,12 +22,12 @@ from labelwise.bench.leaderboard import read
 from labelwise.functional.curves import labels_to_reach
 from labelwise.functional.pooling import weighed
 from labelwise.functional.ranking import critical_difference
+from leaderboard_runs import knows_labels
 from paired import LEAST, Table, counted, told
 from record import DOCS, RESULTS
 
 UNCERTAINTY = ("margin", "least-confidence", "largest-margin", "entropy")
 REST = "core-rest"  # results: what the evidence on BRAL-T leaves out
-ORACLE = "grand-oracle"  # it knows the pool's labels
 SHOWN = 6  # methods of a ranking
 
 
@@ -41,8 +41,8 @@ class Side:
     ours: tuple[str, ...]
 
     def everywhere(self) -> list[str]:
-        """Return the methods with enough seeds on all sets, without mere parts of a method."""
-        return [m for m in self.table.everywhere() if m not in (*ABLATIONS, ORACLE)]
+        """Return the methods with enough seeds on all sets, without mere parts of one and without those that know the labels."""
+        return [m for m in self.table.everywhere() if m not in ABLATIONS and not knows_labels(m)]
 
 
 def cheap() -> Side:

@@ -186,7 +186,7 @@ def compared(
     first = next(row for row in rows if row.method == REFERENCE)
     recipe = first.spec["recipe"]
     variants = {row.method: row.strategy for row in rows if row.method != row.strategy}
-    left_out = {row.method for row in rows if row.method in variants or _cheats(row.method)}
+    left_out = {row.method for row in rows if row.method in variants or knows_labels(row.method)}
     plan = {key: value for key, value in first.spec["plan"].items() if key != "seed"}
     beside = tuple(full)
 
@@ -204,7 +204,8 @@ def compared(
 
 
 @cache
-def _cheats(method: str) -> bool:
+def knows_labels(method: str) -> bool:
+    """Return whether a method is a strategy that reads the pool's labels."""
     return method in TABLE and cheats(make(method))
 
 

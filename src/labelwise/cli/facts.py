@@ -11,8 +11,6 @@ from pathlib import Path
 from labelwise.data.own import FEW
 from labelwise.errors import InputError
 
-_SIZE = 64  # of `labelwise new`, unless --size says another
-
 
 @dataclass(frozen=True)
 class Known:
@@ -58,6 +56,7 @@ def known_of(path: Path) -> Known:
 
 def _project(path: Path) -> Known:
     from labelwise.project import open_project
+    from labelwise.project.new import Wish
 
     project = open_project(path)
     settings, items = project.settings, project.items
@@ -67,7 +66,7 @@ def _project(path: Path) -> Known:
     options = {"--images": source.images, "--table": source.table, "--image-column": source.image_column}
     options |= {"--text": source.text, "--numbers": ",".join(source.numbers)}
     options |= {"--label-column": source.label_column, "--key-column": source.key_column}
-    options |= {"--size": str(source.size) if pictures and source.size != _SIZE else ""}
+    options |= {"--size": str(source.size) if pictures and source.size != Wish.size else ""}
     data = " ".join(f"{option} {shlex.quote(place)}" for option, place in options.items() if place)
     data += " --grey" if source.grey else ""
     data += f" --audit {plan.audit}" if plan.audit else ""

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from labelwise.cli.people import count, say
+from labelwise.cli.people import say
 from labelwise.cli.progress import phase_bars
+from labelwise.cli.running import counted
 
 
 def new_command(
@@ -116,7 +117,7 @@ def new_command(
     task = samples.task
     if wish.table is None and (others := _no_classes(samples.keys, task.classes)):
         say(
-            f"No class is called like {count(len(others), 'sub-folder')} of {images}, so nothing there counts as labelled: {', '.join(others[:5])}{', …' if len(others) > 5 else ''}."
+            f"No class is called like {counted(len(others), 'sub-folder')} of {images}, so nothing there counts as labelled: {', '.join(others[:5])}{', …' if len(others) > 5 else ''}."
         )
     known = ""
     if len(task.given) or len(task.validation):
@@ -124,7 +125,9 @@ def new_command(
         known += (
             f", {len(task.validation):,} more kept apart to measure the model" if len(task.validation) else ""
         )
-    say(f"{project}: {count(len(task.pool), 'sample')} to choose from{known}; {len(task.classes):,} classes.")
+    say(
+        f"{project}: {counted(len(task.pool), 'sample')} to choose from{known}; {len(task.classes):,} classes."
+    )
     if not (len(task.validation) or plan.audit):
         say(
             "How accurate the model is will not be known: no labels were kept apart to measure it. With --audit 0.2 a fifth "
@@ -132,7 +135,7 @@ def new_command(
         )
     say(
         f"The model: {made.settings.recipe['name']}; what chooses: {made.settings.strategy['name']}; up to "
-        f"{count(plan.budget, 'label')}, {plan.start} at first, then {plan.batch} a round. Next: labelwise ask "
+        f"{counted(plan.budget, 'label')}, {plan.start} at first, then {plan.batch} a round. Next: labelwise ask "
         f"{project} > batch.csv"
     )
 

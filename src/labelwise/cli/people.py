@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labelwise.cli.progress import phase_bars
+from labelwise.cli.running import counted
 
 if TYPE_CHECKING:
     from labelwise.project.answers import Judged
@@ -26,11 +27,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 def say(words: str = "") -> None:
     """Print words for the person, on standard error: standard output is data."""
     typer.echo(words, err=True)
-
-
-def count(n: int, noun: str, plural: str = "") -> str:
-    """Return a number with what it counts."""
-    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 @contextmanager
@@ -73,7 +69,7 @@ def ask_command(
         return
     what = "Nothing new was chosen: these still wait" if batch.again else "These are new"
     say(
-        f"{what} ({count(len(batch.rows), 'sample')}, round {batch.round}). Fill in the column label (a class, or "
+        f"{what} ({counted(len(batch.rows), 'sample')}, round {batch.round}). Fill in the column label (a class, or "
         "pass for "
         f"'I cannot say'), then: labelwise tell {project} FILE"
     )
@@ -135,12 +131,12 @@ def tell_command(
 
 
 def _tell_words(judged: Judged, passes: int, still_open: int, room: int, project: Path) -> None:
-    parts = [f"{count(len(judged.good) - passes, 'label')} recorded"]
-    parts += [count(passes, "pass", "passes") if passes else ""]
+    parts = [f"{counted(len(judged.good) - passes, 'label')} recorded"]
+    parts += [counted(passes, "pass", "passes") if passes else ""]
     parts += [f"{judged.known:,} known already" if judged.known else ""]
-    parts += [f"{count(judged.skipped, 'row')} not answered yet" if judged.skipped else ""]
-    parts += [f"{count(len(judged.refused), 'row')} refused" if judged.refused else ""]
-    waiting = f"{count(still_open, 'sample')} still open"
+    parts += [f"{counted(judged.skipped, 'row')} not answered yet" if judged.skipped else ""]
+    parts += [f"{counted(len(judged.refused), 'row')} refused" if judged.refused else ""]
+    waiting = f"{counted(still_open, 'sample')} still open"
     say(", ".join(part for part in parts if part) + f"; {waiting}.")
     if judged.refused:
         from rich.console import Console
@@ -256,4 +252,4 @@ def export_command(
             write_text(made, stream, chosen)  # type: ignore[arg-type]  # a text stream, by any name
         return
     write(made, out, chosen)
-    say(f"{count(len(made.rows), 'row')} written to {out}.")
+    say(f"{counted(len(made.rows), 'row')} written to {out}.")

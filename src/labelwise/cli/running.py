@@ -25,8 +25,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def counted(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
+def counted(n: int, what: str, several: str = "") -> str:
+    """Return a number with what it counts: "1 run", "1,200 runs", "2 passes"."""
+    return f"{n:,} {what if n == 1 else several or what + 's'}"
 
 
 def called(spec: Spec, cases: Mapping[str, Mapping[str, str]] | None) -> str:
@@ -44,7 +45,8 @@ class TimeUp(Exception):  # no error: the user asked for it
 class Pace:
     """How fast a bench goes on, over all that it has done since it began.
 
-    A look at the last half minute, as bars have it, finds nothing in it where a round lasts longer.
+    A look at the last half minute, as bars have it, finds nothing in it where a round lasts longer; and a bar would count
+    what an earlier process has done as the pace of this one.
     """
 
     def __init__(self) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.checks import as_array, as_labels, check_count, check_name, check_number, check_shape
-from labelwise.functional.evidence import mean_variance, rowwise, take_out
+from labelwise.functional.evidence import mean_variance, take_out
+from labelwise.functional.evidence_rows import rowwise
 
 Floats = NDArray[np.float64]
 

@@ -18,16 +18,8 @@ from labelwise.project.folder import Progress, Project
 from labelwise.project.sheet import write_rows
 
 FORMATS = ("csv", "jsonl", "parquet")
-_PROMISES = (
-    "xlsx",
-    "xls",
-    "ods",
-    "json",
-    "feather",
-    "html",
-    "zip",
-    "gz",
-)  # what CSV in such a file would break
+# endings that promise another format: CSV in such a file would open nowhere
+_PROMISES = frozenset(["xlsx", "xls", "ods", "json", "feather", "html", "zip", "gz"])
 _NUMBERS = {"id": "int64", "round": "int64", "confidence": "float64"}
 
 

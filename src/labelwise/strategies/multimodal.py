@@ -16,7 +16,7 @@ from labelwise.functional import evidence
 from labelwise.functional.backend import placed
 from labelwise.functional.batches import gradient_kmeans_pp, top
 from labelwise.functional.contribution import balancing_scales, contribution_shares, shapley
-from labelwise.functional.evidence import Floats
+from labelwise.functional.evidence_rows import Floats, check_evidence
 from labelwise.signals import Needs, View
 from labelwise.strategies.base import Proposal, Strategy
 
@@ -137,6 +137,6 @@ class EvidentialUncertainty(Strategy):
                 values = RULES[self.rule](FUSIONS[self.fusion](e, present))
         except InputError:  # say it by the modality's name
             seen = np.where(np.asarray(present, bool)[..., None], e, 0)
-            evidence.check_evidence(seen, 0, "evidence of the pool samples", view.modalities)
+            check_evidence(seen, 0, "evidence of the pool samples", view.modalities)
             raise
         return Proposal(top(values, n, rng), values)

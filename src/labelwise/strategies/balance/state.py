@@ -15,7 +15,8 @@ from labelwise.checks import Array, as_labels, check_shape
 from labelwise.errors import InputError, ShapeError
 from labelwise.functional.balance import amcb_weights, modality_gaps
 from labelwise.functional.blocks import block_rows
-from labelwise.functional.evidence import check_evidence, difficulty, weighted_fusion
+from labelwise.functional.evidence import difficulty, weighted_fusion
+from labelwise.functional.evidence_rows import check_evidence
 from labelwise.functional.metrics import accuracy, ece, nll
 from labelwise.functional.scores import entropy
 from labelwise.functional.unified import candidate_rows, diversity, fused_features, min_max, unified_score
